@@ -1,0 +1,29 @@
+import { defineConfig } from 'vitest/config';
+
+const ssr = { resolve: { conditions: ['source', 'node', 'import', 'default'], externalConditions: ['source', 'node'] } };
+const exclude = ['**/node_modules/**', '**/dist/**', '**/.local/**'];
+const setup = ['./infra/local/vitest-setup.ts'];
+
+/** The suffix says what a test needs: `.test.ts` nothing, `.int.test.ts` engines, `.e2e.test.ts` the whole fleet. */
+export default defineConfig({
+  ssr,
+  test: {
+    maxWorkers: 2,
+    projects: [
+      { ssr, test: { name: 'unit', include: ['**/*.test.ts'], exclude: [...exclude, '**/*.int.test.ts', '**/*.e2e.test.ts'] } },
+      { ssr, test: { name: 'int', include: ['**/*.int.test.ts'], exclude, globalSetup: setup, testTimeout: 60_000, hookTimeout: 120_000 } },
+      {
+        ssr,
+        test: {
+          name: 'e2e',
+          include: ['**/*.e2e.test.ts'],
+          exclude,
+          globalSetup: setup,
+          testTimeout: 120_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
