@@ -1,0 +1,2 @@
+/** Engines for the run. (Given by the environment for now.) */
+export default async function setup(): Promise<void> {}

@@ -1,0 +1,33 @@
+/**
+ * The addresses of the engines that the test run uses. The runner's global setup (`infra/local/vitest-setup.ts`)
+ * takes them from the environment or starts the engines. Throws when one is asked for that is not there.
+ */
+export function engines(): Engines {
+  return {
+    get mongodbUrl() {
+      return required('MONGODB_URL');
+    },
+    get kafkaBrokers() {
+      return required('KAFKA_BROKERS')
+        .split(',')
+        .map((broker) => broker.trim());
+    },
+    get keycloakUrl() {
+      return required('KEYCLOAK_URL');
+    },
+  };
+}
+
+function required(name: string): string {
+  const value = process.env[name];
+  if (!value) {
+    throw new Error(`${name} is not set: run this test through vitest's "int" or "e2e" project, which starts the engines, or set it`);
+  }
+  return value;
+}
+
+export interface Engines {
+  readonly mongodbUrl: string;
+  readonly kafkaBrokers: string[];
+  readonly keycloakUrl: string;
+}

@@ -1,0 +1,5 @@
+export { type TestDatabase, testDatabase } from './database.ts';
+export { type Engines, engines } from './engines.ts';
+export { uniqueName } from './names.ts';
+export { type TestTls, testTls } from './tls.ts';
+export { until } from './until.ts';
