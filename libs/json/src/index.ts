@@ -1,0 +1,17 @@
+export { canonicalJson } from './canonical.ts';
+export { mergePatch } from './merge-patch.ts';
+export { type ParseOptions, parseJson } from './parse.ts';
+export {
+  getOwn,
+  isJsonObject,
+  isRawNumber,
+  JsonError,
+  type JsonErrorCode,
+  type JsonObject,
+  type JsonValue,
+  jsonPointer,
+  type RawNumber,
+  rawNumber,
+  setOwn,
+} from './types.ts';
+export { decodeUtf8, sha256Hex } from './utf8.ts';

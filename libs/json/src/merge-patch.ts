@@ -1,0 +1,26 @@
+import { isJsonObject, type JsonObject, type JsonValue, setOwn } from './types.ts';
+
+/**
+ * The target with a JSON Merge Patch applied (RFC 7396): `null` removes, objects merge, all else replaces. Neither
+ * argument is changed; what is not touched is shared with the result. Keys such as `__proto__` are data.
+ */
+export function mergePatch(target: JsonValue | undefined, patch: JsonValue): JsonValue {
+  if (!isJsonObject(patch)) {
+    return patch;
+  }
+  const result: JsonObject = {};
+  const before: JsonObject = isJsonObject(target) ? target : {};
+  for (const key of Object.keys(before)) {
+    if (!Object.hasOwn(patch, key)) {
+      setOwn(result, key, before[key] as JsonValue);
+    } else if (patch[key] !== null) {
+      setOwn(result, key, mergePatch(before[key], patch[key] as JsonValue));
+    }
+  }
+  for (const key of Object.keys(patch)) {
+    if (patch[key] !== null && !Object.hasOwn(before, key)) {
+      setOwn(result, key, mergePatch(undefined, patch[key] as JsonValue));
+    }
+  }
+  return result;
+}
