@@ -1,0 +1,6 @@
+export { baseShape, readConfig, serviceShape } from './config.ts';
+export { idFromKey, newId, rfc3339 } from './ids.ts';
+export { createLog, type Log } from './log.ts';
+export { connectMongo, mongoTimeouts } from './mongo.ts';
+export { drainMs, type RunningService, runProcess } from './run.ts';
+export { type TraceContext, traceContext } from './trace.ts';

@@ -1,0 +1,63 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { idFromKey, newId, readConfig, serviceShape, traceContext } from './index.ts';
+
+describe('readConfig', () => {
+  const good = {
+    TLS_CA_FILE: 'a',
+    TLS_CERT_FILE: 'b',
+    TLS_KEY_FILE: 'c',
+    GRPC_LISTEN: '127.0.0.1:0',
+    MONGODB_URL: 'm',
+    KAFKA_BROKERS: 'k1:1,k2:2',
+  };
+
+  it('fills in defaults and splits lists', () => {
+    expect(readConfig(serviceShape, { ...good, SERVICE_ADDRESSES: 'team=127.0.0.1:1,audit=127.0.0.1:2' })).toMatchObject({
+      ENVIRONMENT: 'local',
+      KAFKA_BROKERS: ['k1:1', 'k2:2'],
+      SERVICE_ADDRESSES: { team: '127.0.0.1:1', audit: '127.0.0.1:2' },
+    });
+  });
+
+  it('names every fault at once, without values', () => {
+    const read = () => readConfig(serviceShape, { GRPC_LISTEN: 'secret', SERVICE_ADDRESSES: 'x' });
+    expect(read).toThrow(/GRPC_LISTEN: must be host:port/);
+    expect(read).toThrow(/MONGODB_URL/);
+    expect(read).not.toThrow(/secret/);
+  });
+
+  it('reads a secret from a file', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'biz-config-')), 'secret');
+    writeFileSync(file, 's3cret\n');
+    expect(readConfig({ PASSWORD: z.string() }, { PASSWORD_FILE: file })).toEqual({ PASSWORD: 's3cret' });
+  });
+});
+
+describe('ids', () => {
+  it('are UUIDs that sort by time, or follow from the key', () => {
+    const ids = Array.from({ length: 100 }, newId);
+    expect([...ids].sort()).toEqual(ids);
+    expect(idFromKey('actor', 'key')).toBe(idFromKey('actor', 'key'));
+    expect(idFromKey('actor', 'key')).not.toBe(idFromKey('actork', 'ey'));
+    expect(idFromKey('actor', 'key')).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  });
+});
+
+describe('traceContext', () => {
+  const parent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+
+  it('continues a trace with a span of its own', () => {
+    const context = traceContext(parent);
+    expect(context.trace_id).toBe('4bf92f3577b34da6a3ce929d0e0e4736');
+    expect(context.traceparent).not.toBe(parent);
+  });
+
+  it.each([undefined, '', 'nonsense', '00-00000000000000000000000000000000-00f067aa0ba902b7-01', `ff${parent.slice(2)}`])(
+    'starts a new one instead of %s',
+    (header) => expect(traceContext(header).trace_id).toMatch(/^(?!4bf92f)[0-9a-f]{32}$/),
+  );
+});
