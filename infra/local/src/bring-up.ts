@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import type { Engine, Ports } from './engine.ts';
+import { freePort } from './ports.ts';
+import { keptSecret } from './secrets.ts';
+import type { Supervisor } from './supervisor.ts';
+
+/**
+ * Where an engine is, or will be: the address in the environment when there is one (it always wins), else ports of this machine, chosen now
+ * so that others can be told of them while the engine is still being installed.
+ */
+export async function locate(engine: Engine, env: NodeJS.ProcessEnv = process.env): Promise<Located> {
+  const given = env[engine.variable];
+  if (given) return { engine, address: given, external: true, ports: {} };
+  const ports: Record<string, number> = {};
+  for (const name of engine.ports) ports[name] = await freePort();
+  return { engine, address: engine.address(ports), external: false, ports };
+}
+
+/** Installs and starts it under the supervisor, unless it is somebody else's. Resolves when it is ready. */
+export async function bringUp(located: Located, options: BringUpOptions): Promise<void> {
+  const { engine, ports, external } = located;
+  if (external) return;
+  const { cache, folder, supervisor, progress } = options;
+  const home = await engine.install({ cache, progress });
+  progress('starting');
+  const secret = async (name: string) => (await keptSecret(join(folder, 'keys'), name)).text;
+  const spec = await engine.process({ home, dataDir: join(folder, 'data', engine.name), ports, secret });
+  await supervisor.start(spec);
+}
+
+export interface Located {
+  engine: Engine;
+  /** What goes into the engine's variable. */
+  address: string;
+  /** It was given by the environment; nothing is started. */
+  external: boolean;
+  ports: Ports;
+}
+
+interface BringUpOptions {
+  cache: string;
+  /** Holds `data` and `keys`. */
+  folder: string;
+  supervisor: Supervisor;
+  progress: (text: string) => void;
+}

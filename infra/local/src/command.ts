@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+/**
+ * Runs a command to its end, its output line by line to `onLine`. Fails with the last lines when it ends with another code than
+ * 0, or with a line that names the command when there is no such command.
+ */
+export async function run(command: string, args: string[], options: RunOptions = {}): Promise<void> {
+  const tail: string[] = [];
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    env: { ...process.env, ...options.env },
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      if (line.trim() === '') return;
+      tail.push(line);
+      if (tail.length > 15) tail.shift();
+      options.onLine?.(line.trim());
+    });
+  }
+  const code = await new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
+    child.on('error', (cause) => reject(new Error(`${command} cannot be run: ${cause.message}`, { cause })));
+    child.on('close', (exit, signal) => resolve(exit ?? signal));
+  });
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${tail.join('\n')}`);
+}
+
+/** What the command writes to its output, or undefined when it cannot be run or fails. */
+export async function outputOf(command: string, args: string[]): Promise<string | undefined> {
+  const lines: string[] = [];
+  try {
+    await run(command, args, { onLine: (line) => lines.push(line) });
+    return lines.join('\n');
+  } catch {
+    return undefined;
+  }
+}
+
+interface RunOptions {
+  cwd?: string;
+  env?: Record<string, string>;
+  onLine?: (line: string) => void;
+}

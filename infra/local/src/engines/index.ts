@@ -1,0 +1,10 @@
+import type { Engine } from '../engine.ts';
+import { kafka } from './kafka.ts';
+import { keycloak } from './keycloak.ts';
+import { mail } from './mail.ts';
+import { mongodb } from './mongodb.ts';
+
+/** In the order in which they are begun: what takes longest to be ready comes first. */
+export const allEngines: readonly Engine[] = [keycloak, kafka, mongodb, mail];
+
+export { kafka, keycloak, mail, mongodb };
