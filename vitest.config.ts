@@ -2,7 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 const ssr = { resolve: { conditions: ['source', 'node', 'import', 'default'], externalConditions: ['source', 'node'] } };
 const exclude = ['**/node_modules/**', '**/dist/**', '**/.local/**'];
-const setup = ['./infra/local/vitest-setup.ts'];
+const engines = ['./infra/local/vitest-setup.ts'];
+const fleet = ['./e2e/src/setup.ts'];
 
 /** The suffix says what a test needs: `.test.ts` nothing, `.int.test.ts` engines, `.e2e.test.ts` the whole fleet. */
 export default defineConfig({
@@ -11,14 +12,14 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       { ssr, test: { name: 'unit', include: ['**/*.test.ts'], exclude: [...exclude, '**/*.int.test.ts', '**/*.e2e.test.ts'] } },
-      { ssr, test: { name: 'int', include: ['**/*.int.test.ts'], exclude, globalSetup: setup, testTimeout: 60_000, hookTimeout: 120_000 } },
+      { ssr, test: { name: 'int', include: ['**/*.int.test.ts'], exclude, globalSetup: engines, testTimeout: 60_000, hookTimeout: 120_000 } },
       {
         ssr,
         test: {
           name: 'e2e',
           include: ['**/*.e2e.test.ts'],
           exclude,
-          globalSetup: setup,
+          globalSetup: fleet,
           testTimeout: 120_000,
           hookTimeout: 600_000,
           fileParallelism: false,
