@@ -1,0 +1,71 @@
+import kafkajs from 'kafkajs';
+import { registerCodecs } from './codecs.ts';
+import { createConsumer } from './consumer.ts';
+import { quietLog } from './kafka-log.ts';
+import { createProducer } from './producer.ts';
+import type { Bus, BusLog, Lag } from './types.ts';
+
+/** Kafka behind a small port. Nothing is connected before it is used. */
+export function createBus(options: { brokers: string[]; clientId: string; log: BusLog }): Bus {
+  registerCodecs();
+  const kafka = new kafkajs.Kafka({
+    brokers: options.brokers,
+    clientId: options.clientId,
+    connectionTimeout: 3_000,
+    requestTimeout: 10_000,
+    logCreator: quietLog(options.log),
+    retry: { retries: 8, initialRetryTime: 200, maxRetryTime: 5_000 },
+  });
+  const opened: AsyncDisposable[] = [];
+  const keep = <T extends AsyncDisposable>(part: T): T => {
+    opened.push(part);
+    return part;
+  };
+  return {
+    producer: () => keep(createProducer(kafka, options.log)),
+    consumer: (consumerOptions) => keep(createConsumer(kafka, consumerOptions, options.log)),
+    ensureTopics: (topics) =>
+      withAdmin(kafka, async (admin) => {
+        const present = new Set(await admin.listTopics());
+        const missing = topics.filter(({ topic }) => !present.has(topic));
+        if (missing.length > 0) {
+          await admin.createTopics({
+            waitForLeaders: true,
+            topics: missing.map(({ topic, partitions, config = {} }) => ({
+              topic,
+              numPartitions: partitions,
+              configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+            })),
+          });
+        }
+      }),
+    lag: (groupId, topic) => withAdmin(kafka, (admin) => lagOf(admin, groupId, topic)),
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled(opened.map((part) => part[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+async function withAdmin<T>(kafka: kafkajs.Kafka, work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function lagOf(admin: kafkajs.Admin, groupId: string, topic: string): Promise<Lag[]> {
+  const [ends, [group]] = await Promise.all([admin.fetchTopicOffsets(topic), admin.fetchOffsets({ groupId, topics: [topic] })]);
+  const committedOf = new Map(group?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]));
+  return ends
+    .map(({ partition, high, low }) => {
+      const end = BigInt(high);
+      const known = committedOf.get(partition) ?? -1n;
+      // A group that has committed nothing (-1), or is behind what is still kept, starts at the first offset kept.
+      const committed = known > BigInt(low) ? known : BigInt(low);
+      return { topic, partition, committed, end, lag: end - committed };
+    })
+    .sort((a, b) => a.partition - b.partition);
+}
