@@ -1,0 +1,19 @@
+export type { ClaimDocument } from './claims.ts';
+export type { Command, Executed, Next } from './execute.ts';
+export { claimsOf, evolve, nextEventId, type RulesByType, streamId } from './fold.ts';
+export { createLease, type Lease } from './lease.ts';
+export type { Mark, StoreLog } from './parts.ts';
+export { publishTo, type Sender } from './publish.ts';
+export { createRelay, type Relay, type RelayOptions } from './relay.ts';
+export { createEventStore, type EventStore, type EventStoreOptions } from './store.ts';
+export type {
+  ActionType,
+  BlindIndexes,
+  Claim,
+  CurrentDocument,
+  Draft,
+  EntityRules,
+  EventDocument,
+  EventMeta,
+  Idempotency,
+} from './types.ts';

@@ -1,0 +1,42 @@
+import { envelopeOf } from '@biz/envelope';
+import type { EventDocument } from './types.ts';
+
+/** The part of a bus producer that publishing needs. */
+export interface Sender {
+  send(topic: string, messages: { key: string; value: string; headers: Record<string, string> }[]): Promise<void>;
+}
+
+/** A broker takes batches of 1 MB (message.max.bytes); what is sent at once stays well below. */
+const SEND_BYTES = 700 * 1024;
+
+/**
+ * A relay's `deliver` that publishes each event as the standard envelope. `identity` is the service (`team_service`)
+ * and this process's own UUID. Resolves when all in-sync replicas have all of it.
+ */
+export function publishTo(
+  producer: Sender,
+  topic: string,
+  identity: { service: string; instance: string },
+): (batch: EventDocument[]) => Promise<void> {
+  return async (batch) => {
+    const messages = batch.map((event) => envelopeOf(event, identity));
+    for (const chunk of chunks(messages)) await producer.send(topic, chunk);
+  };
+}
+
+/** Consecutive runs that each stay below the limit: in order, so that a stream's events are. */
+function* chunks<Message extends { value: string }>(messages: readonly Message[]): Generator<Message[]> {
+  let chunk: Message[] = [];
+  let bytes = 0;
+  for (const message of messages) {
+    const size = Buffer.byteLength(message.value);
+    if (chunk.length > 0 && bytes + size > SEND_BYTES) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(message);
+    bytes += size;
+  }
+  if (chunk.length > 0) yield chunk;
+}

@@ -1,0 +1,153 @@
+import { createLease } from './lease.ts';
+import { type Mark, type StoreLog, undone } from './parts.ts';
+import type { EventStore } from './store.ts';
+import type { EventDocument } from './types.ts';
+
+export interface RelayOptions {
+  store: EventStore;
+  /** Which events are still to be delivered: those where this is null. */
+  mark: Mark;
+  /** Resolves when the whole batch is delivered for good; a batch may come again, so it has the same effect twice as once. */
+  deliver: (batch: EventDocument[], signal: AbortSignal) => Promise<void>;
+  /** Name of the lease: one relay of this name is active in the database. The mark when not given. */
+  lease?: string;
+  batchSize?: number;
+  /** How often to look when nothing wakes it, in ms: for the events of other processes. */
+  pollMs?: number;
+  /** After this long without a beat of the holder another relay takes over, in ms. */
+  leaseMs?: number;
+  /** Longest pause between tries when delivery fails, in ms. */
+  maxBackoffMs?: number;
+  log?: StoreLog;
+}
+
+export interface Relay extends AsyncDisposable {
+  /** Looks for events now. */
+  wake(): void;
+  /** How many events wait (counted up to 10,000), and for how long the oldest has, in ms. */
+  lag(): Promise<{ count: number; oldest_ms: number }>;
+  /** Finishes the batch in hand, lets the lease go and ends; a delivery that takes longer than 5 s is given up. */
+  stop(): Promise<void>;
+}
+
+const STOP_PATIENCE_MS = 5_000;
+const FIRST_BACKOFF_MS = 100;
+const LAG_LIMIT = 10_000;
+
+/**
+ * Delivers each event at least once, each stream's in order of version, and marks it after. A failing delivery holds up
+ * nothing but this relay: it is tried again for ever, with growing pauses.
+ */
+export function createRelay(options: RelayOptions): Relay {
+  const { store, mark, pollMs = 500, maxBackoffMs = 10_000, leaseMs = 5_000, log } = options;
+  const lease = createLease({ db: store.db, name: options.lease ?? mark, leaseMs });
+  const stopping = new AbortController();
+  const givingUp = new AbortController();
+  const bell = createBell();
+  const unlisten = store.onAppend(bell.ring);
+
+  async function run(): Promise<void> {
+    let failures = 0;
+    while (!stopping.signal.aborted) {
+      try {
+        const more = (await lease.hold()) && (await lease.keep(() => deliverNext(options, givingUp.signal)));
+        failures = 0;
+        if (!more) await bell.wait(pollMs);
+      } catch (error) {
+        failures += 1;
+        log?.warn({ err: error, mark, failures }, 'events could not be delivered; trying again');
+        const ceiling = Math.min(maxBackoffMs, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 16));
+        await pauseUnless(stopping.signal, ceiling / 2 + (Math.random() * ceiling) / 2);
+      }
+    }
+    await lease.release().catch(() => undefined);
+  }
+
+  const running = run();
+  async function stop(): Promise<void> {
+    stopping.abort();
+    unlisten();
+    bell.ring();
+    const patience = setTimeout(() => givingUp.abort(), STOP_PATIENCE_MS);
+    await running;
+    clearTimeout(patience);
+  }
+  return { wake: bell.ring, lag: () => lag(store, mark), stop, [Symbol.asyncDispose]: stop };
+}
+
+/** Delivers and marks one batch; true when there may be more at once. */
+async function deliverNext(options: RelayOptions, signal: AbortSignal): Promise<boolean> {
+  const { store, mark, deliver, batchSize = 500 } = options;
+  const found = await store.events.find(undone(mark)).sort({ _id: 1 }).limit(batchSize).toArray();
+  if (found.length === 0) return false;
+  const batch = await inOrder(store, mark, found);
+  if (batch.length === 0) return true;
+  await store.ensureCurrent(batch);
+  await unlessAborted(signal, deliver(batch, signal));
+  await store.events.updateMany({ _id: { $in: batch.map(({ _id }) => _id) } }, { $set: { [mark]: new Date() } });
+  return found.length === batchSize || batch.length < found.length;
+}
+
+/**
+ * Drops events that follow one of their stream which is undelivered but not in the batch: a scan can pass the place of
+ * an event just before it is inserted, and then meet the next one. An event is only appended after the one before it, so
+ * a second look finds the one that was missed.
+ */
+async function inOrder(store: EventStore, mark: Mark, found: EventDocument[]): Promise<EventDocument[]> {
+  const last = found.at(-1)?._id ?? '';
+  const seen = new Set(found.map(({ _id }) => _id));
+  const undelivered = store.events.find({ ...undone(mark), _id: { $lt: last } }, { projection: { stream_id: 1 } });
+  const missed = new Set<string>();
+  for await (const { _id, stream_id } of undelivered) if (!seen.has(_id)) missed.add(stream_id);
+  return missed.size === 0 ? found : found.filter(({ stream_id }) => !missed.has(stream_id));
+}
+
+async function lag(store: EventStore, mark: Mark): Promise<{ count: number; oldest_ms: number }> {
+  const count = await store.events.countDocuments(undone(mark), { limit: LAG_LIMIT });
+  const [oldest] = count === 0 ? [] : await store.events.find(undone(mark)).sort({ _id: 1 }).limit(1).toArray();
+  return { count, oldest_ms: oldest ? Math.max(0, Date.now() - Date.parse(oldest.at)) : 0 };
+}
+
+/** A bell that is rung while nobody waits is heard by the next who does. */
+function createBell(): { ring: () => void; wait: (ms: number) => Promise<void> } {
+  let rung = false;
+  let wake: (() => void) | undefined;
+  return {
+    ring: () => {
+      rung = true;
+      wake?.();
+    },
+    wait: async (ms) => {
+      if (!rung) {
+        let timer: NodeJS.Timeout | undefined;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          timer = setTimeout(resolve, ms);
+        });
+        clearTimeout(timer);
+      }
+      wake = undefined;
+      rung = false;
+    },
+  };
+}
+
+async function pauseUnless(signal: AbortSignal, ms: number): Promise<void> {
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+}
+
+async function unlessAborted(signal: AbortSignal, work: Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(new Error('the relay was stopped while delivering'));
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,93 @@
+import type { JsonObject } from '@biz/json';
+
+export type ActionType = 'new' | 'update' | 'delete' | 'disable' | 'enable';
+
+/** Keyed indexes of personal values (hex), by which an entity is found without keeping the values. */
+export interface BlindIndexes {
+  document?: string;
+  email?: string;
+}
+
+/** Who did what to whom, as the envelope tells it. */
+export interface EventMeta {
+  entity_type: string;
+  entity_id: string;
+  action_type: ActionType;
+  company_id: string | null;
+  client_id: string | null;
+  ownership_id: string;
+  owner_id: string;
+  owner_ip: string;
+  owner_role: string;
+  owner_type: 'user' | 'service';
+  trace_id: string;
+  traceparent: string;
+  environment: string;
+  blind_indexes?: BlindIndexes;
+}
+
+/** A request that may come again: the same actor and key with the same hash is the same request. */
+export interface Idempotency {
+  actor: string;
+  key: string;
+  /** Keyed hash of the request, so that what it said is not kept. */
+  hash: string;
+}
+
+/** A document of `events`: the commit of one command, and its own outbox. Never changed but for its marks. */
+export interface EventDocument {
+  _id: string;
+  stream_id: string;
+  /** Of the entity; gapless from 1. */
+  version: number;
+  type: string;
+  schema_version: string;
+  /** RFC 7396 merge patch of the entity's state; personal values sealed. */
+  data: JsonObject;
+  at: string;
+  meta: EventMeta;
+  idempotency?: Idempotency;
+  /** The relay's mark. Further reactors have theirs beside it, for example `synced_at`: null until they are done. */
+  published_at: Date | null;
+}
+
+/** A document of `current`: the fold of an entity's events. Derived; dropped and made again at will. */
+export interface CurrentDocument {
+  _id: string;
+  entity_type: string;
+  version: number;
+  last_event_id: string;
+  state: JsonObject;
+  company_id: string | null;
+  client_id: string | null;
+  status: string;
+  created_at: string;
+  updated_at: string;
+  blind_indexes: BlindIndexes;
+  /** What lists filter by: plain values or blind indexes. */
+  keys: Record<string, string | string[]>;
+}
+
+/** What an entity type adds to its fold. Both functions are pure: a rebuild calls them again. */
+export interface EntityRules {
+  /** Lookup keys of lists. A deleted entity has none. */
+  keys?: (entity: Omit<CurrentDocument, 'keys'>) => Record<string, string | string[]>;
+  /** What no other entity may have at the same time. A deleted entity has none. */
+  claims?: (entity: CurrentDocument) => Claim[];
+}
+
+export interface Claim {
+  /** The field that holds it, for the error message. */
+  name: string;
+  /** The value with all that it must be unique in; at most 200 characters (hash longer ones). */
+  key: string;
+}
+
+/** What a decision gives: an event without what the store adds. */
+export interface Draft {
+  type: string;
+  /** `1.0` when not given. */
+  schema_version?: string;
+  data: JsonObject;
+  meta: Omit<EventMeta, 'entity_type' | 'entity_id'>;
+}
