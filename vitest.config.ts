@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-const ssr = { resolve: { conditions: ['source', 'node', 'import', 'default'], externalConditions: ['source', 'node'] } };
+const resolve = { conditions: ['source', 'node', 'import', 'default'], externalConditions: ['source', 'node'] };
+const ssr = { resolve };
+/** Where global setup files are resolved. */
+const environments = { __vitest__: { resolve } };
 const exclude = ['**/node_modules/**', '**/dist/**', '**/.local/**'];
 const engines = ['./infra/local/vitest-setup.ts'];
 const fleet = ['./e2e/src/setup.ts'];
@@ -8,11 +11,15 @@ const fleet = ['./e2e/src/setup.ts'];
 /** The suffix says what a test needs: `.test.ts` nothing, `.int.test.ts` engines, `.e2e.test.ts` the whole fleet. */
 export default defineConfig({
   ssr,
+  environments,
   test: {
     maxWorkers: 2,
     projects: [
       { ssr, test: { name: 'unit', include: ['**/*.test.ts'], exclude: [...exclude, '**/*.int.test.ts', '**/*.e2e.test.ts'] } },
-      { ssr, test: { name: 'int', include: ['**/*.int.test.ts'], exclude, globalSetup: engines, testTimeout: 60_000, hookTimeout: 120_000 } },
+      {
+        ssr,
+        test: { name: 'int', include: ['**/*.int.test.ts'], exclude, globalSetup: engines, testTimeout: 60_000, hookTimeout: 120_000 },
+      },
       {
         ssr,
         test: {

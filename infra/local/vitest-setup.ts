@@ -1,2 +1,113 @@
-/** Engines for the run. (Given by the environment for now.) */
-export default async function setup(): Promise<void> {}
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { bringUp, locate } from './src/bring-up.ts';
+import { cacheFolder } from './src/cache.ts';
+import type { Engine } from './src/engine.ts';
+import { kafka, keycloak, mail, mongodb } from './src/engines/index.ts';
+import { keycloakAdmin } from './src/engines/keycloak.ts';
+import { mailPages } from './src/engines/mail.ts';
+import { ensureRealm } from './src/keycloak-realm.ts';
+import { endLeftovers } from './src/processes.ts';
+import { realmOf } from './src/realm.ts';
+import { keptSecret } from './src/secrets.ts';
+import { createSupervisor, runningSupervisor } from './src/supervisor.ts';
+
+const PREFIX = 'biz-test-engines-';
+const shared = Symbol.for('biz-retail.test-engines');
+const holder = globalThis as typeof globalThis & { [shared]?: { users: number; run: Promise<Run> } };
+
+/**
+ * Engines for the tests of a project. What the environment gives is used; the rest is started once for the whole run, however many
+ * projects it has, on free ports with data in a temporary folder. Tests read the addresses through @biz/testing.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const wanted = await enginesFor(project);
+  holder[shared] ??= { users: 0, run: openRun() };
+  const current = holder[shared];
+  current.users++;
+  const run = await current.run;
+  await run.need(wanted);
+  return async () => {
+    if (--current.users > 0) return;
+    delete holder[shared];
+    await run.close();
+  };
+}
+
+/** Keycloak takes a while: it is started only for runs in which some file speaks of it. */
+async function enginesFor(project: TestProject): Promise<Engine[]> {
+  if (project.name === 'e2e') return [keycloak, kafka, mongodb, mail];
+  // Not in vitest's public types; without it every file of the project is looked at.
+  const { filenamePattern = [] } = project.vitest as { filenamePattern?: string[] };
+  const { testFiles } = await project.globTestFiles(filenamePattern);
+  const texts = await Promise.all(testFiles.map((file) => readFile(file, 'utf8')));
+  return texts.some((text) => /keycloak/i.test(text)) ? [keycloak, kafka, mongodb] : [kafka, mongodb];
+}
+
+async function openRun(): Promise<Run> {
+  await endAbandoned();
+  const folder = await mkdtemp(join(tmpdir(), PREFIX));
+  const supervisor = await createSupervisor({
+    folders: { logs: join(folder, 'logs'), run: join(folder, 'run') },
+    say: (news) => console.warn(`test engines: ${news.name} ${news.event}`),
+  });
+  const started = new Map<string, Promise<void>>();
+  const start = async (engine: Engine) => {
+    const located = await locate(engine);
+    if (located.external) return;
+    console.log(`test engines: ${engine.name} ${engine.version}`);
+    await bringUp(located, {
+      cache: cacheFolder(),
+      folder,
+      supervisor,
+      progress: (text) => console.log(`test engines: ${engine.name} ${text}`),
+    });
+    process.env[engine.variable] = located.address;
+    if (engine === mail) process.env.MAIL_URL = mailPages(located.ports);
+    if (engine === keycloak) await makeRealm(located.address, folder);
+  };
+  return {
+    async need(engines) {
+      for (const engine of engines) if (!started.has(engine.name)) started.set(engine.name, start(engine));
+      await Promise.all(engines.map((engine) => started.get(engine.name)));
+    },
+    async close() {
+      await supervisor.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function makeRealm(url: string, folder: string): Promise<void> {
+  const keys = join(folder, 'keys');
+  const secret = async (name: string) => (await keptSecret(keys, name)).text;
+  const identitySecret = await secret('identity-client');
+  const admin = { username: keycloakAdmin, password: await secret('keycloak-admin') };
+  const options = { realm: 'biz', gatewayUrl: 'https://localhost:8443', gatewaySecret: await secret('gateway-client'), identitySecret };
+  await ensureRealm({ url, realm: options.realm, admin, representation: realmOf(options) });
+  Object.assign(process.env, {
+    KEYCLOAK_ADMIN: admin.username,
+    KEYCLOAK_ADMIN_PASSWORD: admin.password,
+    KEYCLOAK_REALM: options.realm,
+    KEYCLOAK_CLIENT_ID: 'identity-service',
+    KEYCLOAK_CLIENT_SECRET: identitySecret,
+  });
+}
+
+/** A run that was killed could not stop its engines. */
+async function endAbandoned(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(PREFIX)) continue;
+    const folder = join(tmpdir(), name);
+    if ((await runningSupervisor(join(folder, 'run'))) !== undefined) continue;
+    await endLeftovers(join(folder, 'run'), 5_000);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Run {
+  need(engines: readonly Engine[]): Promise<void>;
+  close(): Promise<void>;
+}

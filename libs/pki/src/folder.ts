@@ -10,7 +10,7 @@ const RENEW_BEFORE_MS = 30 * 24 * 60 * 60 * 1000;
 
 /**
  * A folder with an authority and one certificate a process: what is there and still good is kept, the rest is made.
- * Every certificate is for this machine (`localhost`, 127.0.0.1, ::1) and carries `spiffe://biz-retail/<process>`, by
+ * Every certificate is for this machine (`localhost`, 127.0.0.1, ::1), for the process's name as a host name, and carries `spiffe://biz-retail/<process>`, by
  * which a peer knows the process. All files have mode 600, the folder 700.
  */
 export async function tlsFolder(folder: string, processes: readonly string[]): Promise<TlsFolder> {
@@ -43,7 +43,7 @@ async function keepCertificate(folder: string, authority: KeyPair, process: stri
   if (kept && expiresLater(kept) && new X509Certificate(kept.certificate).verify(issuer.publicKey)) return;
   const made = await issueCertificate(authority, {
     commonName: process,
-    dns: ['localhost'],
+    dns: ['localhost', process],
     ips: ['127.0.0.1', '::1'],
     uris: [processUri(process)],
     days: CERTIFICATE_DAYS,

@@ -67,7 +67,10 @@ export const kafka: Engine = {
 async function writeProperties(dataDir: string, port: number, controller: number): Promise<string> {
   await mkdir(dataDir, { recursive: true });
   const template = await readFile(join(recipe, 'server.properties'), 'utf8');
-  const text = template.replaceAll('19092', String(port)).replaceAll('19093', String(controller)).replace('log.dirs=DATA', `log.dirs=${join(dataDir, 'log')}`);
+  const text = template
+    .replaceAll('19092', String(port))
+    .replaceAll('19093', String(controller))
+    .replace('log.dirs=DATA', `log.dirs=${join(dataDir, 'log')}`);
   const file = join(dataDir, 'server.properties');
   await writeFile(file, text);
   return file;

@@ -1,0 +1,147 @@
+import { companiesOf, emailOf, nameOf, type Person, people, roles, userId } from './people.ts';
+
+/** Audience of access tokens that the gateway takes. */
+export const audience = 'biz-api';
+
+/** What the identity service does in Keycloak: users and their roles, and the events of logins. */
+const identityServiceMay = ['manage-users', 'view-users', 'query-users', 'view-realm', 'view-events'];
+
+const enabledEventTypes = [
+  ...['LOGIN', 'LOGIN_ERROR', 'LOGOUT', 'LOGOUT_ERROR', 'CODE_TO_TOKEN', 'CODE_TO_TOKEN_ERROR'],
+  ...['REFRESH_TOKEN', 'REFRESH_TOKEN_ERROR', 'CLIENT_LOGIN', 'CLIENT_LOGIN_ERROR'],
+];
+
+/**
+ * The local realm as Keycloak imports it. Client scopes are not named: naming them takes the place of the built-in ones, and tokens then come
+ * without `sub` and roles; so mappers are on the clients.
+ */
+export function realmOf(options: RealmOptions): object {
+  const { realm, gatewayUrl } = options;
+  return {
+    realm,
+    enabled: true,
+    sslRequired: 'none',
+    loginTheme: 'keycloak',
+    internationalizationEnabled: true,
+    supportedLocales: ['pt-BR', 'en'],
+    defaultLocale: 'pt-BR',
+    accessTokenLifespan: 300,
+    eventsEnabled: true,
+    eventsExpiration: 604_800,
+    eventsListeners: ['jboss-logging'],
+    enabledEventTypes,
+    adminEventsEnabled: true,
+    adminEventsDetailsEnabled: true,
+    roles: { realm: roles.map((name) => ({ name })) },
+    components: { 'org.keycloak.userprofile.UserProfileProvider': [userProfile()] },
+    clients: [
+      {
+        ...clientOf('biz-cli'),
+        publicClient: true,
+        directAccessGrantsEnabled: true,
+        standardFlowEnabled: true,
+        redirectUris: [`${gatewayUrl}/*`],
+        webOrigins: [gatewayUrl],
+        attributes: { 'pkce.code.challenge.method': 'S256' },
+      },
+      {
+        ...clientOf('biz-gateway'),
+        publicClient: false,
+        secret: options.gatewaySecret,
+        standardFlowEnabled: true,
+        redirectUris: [`${gatewayUrl}/*`],
+        attributes: { 'pkce.code.challenge.method': 'S256', 'post.logout.redirect.uris': `${gatewayUrl}/*` },
+      },
+      {
+        ...clientOf('identity-service'),
+        publicClient: false,
+        secret: options.identitySecret,
+        serviceAccountsEnabled: true,
+        standardFlowEnabled: false,
+      },
+    ],
+    users: [
+      ...people.map(userOf),
+      {
+        username: 'service-account-identity-service',
+        enabled: true,
+        serviceAccountClientId: 'identity-service',
+        clientRoles: { 'realm-management': identityServiceMay },
+      },
+    ],
+  };
+}
+
+function clientOf(clientId: string): object {
+  return { clientId, enabled: true, protocolMappers: [audienceMapper(), ...claims.map(claimMapper)] };
+}
+
+/** User attributes that become claims of the access token under the same name. */
+const claims = [
+  { name: 'companies', multivalued: true },
+  { name: 'clients', multivalued: true },
+  { name: 'user_id', multivalued: false },
+];
+
+function claimMapper({ name, multivalued }: { name: string; multivalued: boolean }): object {
+  return {
+    name,
+    protocol: 'openid-connect',
+    protocolMapper: 'oidc-usermodel-attribute-mapper',
+    config: {
+      'user.attribute': name,
+      'claim.name': name,
+      multivalued: String(multivalued),
+      'jsonType.label': 'String',
+      'access.token.claim': 'true',
+      'id.token.claim': 'false',
+      'userinfo.token.claim': 'false',
+    },
+  };
+}
+
+/** Without it access tokens name no audience of ours. */
+function audienceMapper(): object {
+  return {
+    name: 'audience',
+    protocol: 'openid-connect',
+    protocolMapper: 'oidc-audience-mapper',
+    config: { 'included.custom.audience': audience, 'access.token.claim': 'true', 'id.token.claim': 'false' },
+  };
+}
+
+/** Keycloak drops attributes that the user profile does not declare. Only administrators may change ours: they decide on tenancy. */
+function userProfile(): object {
+  const own = { view: ['admin', 'user'], edit: ['admin'] };
+  const attributes = [
+    { name: 'username', permissions: own },
+    ...['email', 'firstName', 'lastName'].map((name) => ({ name, permissions: own })),
+    ...claims.map(({ name, multivalued }) => ({ name, multivalued, permissions: { view: ['admin'], edit: ['admin'] } })),
+  ];
+  return {
+    providerId: 'declarative-user-profile',
+    config: { 'kc.user.profile.config': [JSON.stringify({ attributes, unmanagedAttributePolicy: 'ADMIN_EDIT' })] },
+  };
+}
+
+function userOf(person: Person): object {
+  const [firstName, lastName] = nameOf(person).split(' ');
+  return {
+    username: person.username,
+    enabled: true,
+    email: emailOf(person),
+    emailVerified: true,
+    firstName,
+    ...(lastName === undefined ? {} : { lastName }),
+    attributes: { companies: companiesOf(person), clients: [], user_id: [userId(person.username)], locale: ['pt-BR'] },
+    credentials: [{ type: 'password', value: person.username }],
+    realmRoles: [...person.roles],
+  };
+}
+
+export interface RealmOptions {
+  realm: string;
+  gatewayUrl: string;
+  gatewaySecret: string;
+  identitySecret: string;
+}
