@@ -1,0 +1,83 @@
+import type { Collection, Db } from 'mongodb';
+
+/** A document of `keycloak_sync`: a user whose state Keycloak does not have yet. It goes once Keycloak has it. */
+export interface SyncDocument {
+  /** The user's id. */
+  _id: string;
+  /** Grows with every change that asks for the user, so that one that comes while Keycloak is being told is not lost. */
+  wanted: number;
+  due_at: Date;
+  /** Refusals by Keycloak since the last change. */
+  attempts: number;
+  /** Why Keycloak refused, without personal data; null while it only waits. */
+  last_error: string | null;
+  since: Date;
+}
+
+/** The users that are to be told to Keycloak, durable: what is put in stays until it is done. */
+export type SyncQueue = {
+  ensureIndexes(): Promise<void>;
+  /** Asks for users to be told, now; resolves when that is durable. */
+  add(userIds: readonly string[]): Promise<void>;
+  /** Those that are due, the longest due first. */
+  due(limit: number): Promise<SyncDocument[]>;
+  /** Done as it was asked when `entry` was read; asked again meanwhile (or done by another process beside), it stays. */
+  done(entry: SyncDocument): Promise<void>;
+  /** Keycloak refused: tried again after a pause that doubles, from 5 s to 1 h. */
+  refused(entry: SyncDocument, reason: string): Promise<void>;
+  /** What stands in the way of these users, by their id. */
+  state(userIds: readonly string[]): Promise<Map<string, SyncDocument>>;
+  /** How many wait, and how many of them Keycloak refused. */
+  size(): Promise<{ waiting: number; refused: number }>;
+};
+
+const firstPauseMs = 5_000;
+const longestPauseMs = 3_600_000;
+const chunk = 1_000;
+
+export function createSyncQueue(db: Db): SyncQueue {
+  const queue: Collection<SyncDocument> = db.collection('keycloak_sync', { writeConcern: { w: 'majority', journal: true } });
+
+  async function add(userIds: readonly string[]): Promise<void> {
+    const now = new Date();
+    for (let at = 0; at < userIds.length; at += chunk) {
+      const writes = userIds.slice(at, at + chunk).map((_id) => ({
+        updateOne: {
+          filter: { _id },
+          update: { $inc: { wanted: 1 }, $set: { due_at: now, attempts: 0, last_error: null }, $setOnInsert: { since: now } },
+          upsert: true,
+        },
+      }));
+      await queue.bulkWrite(writes, { ordered: false });
+    }
+  }
+
+  return {
+    ensureIndexes: async () => void (await queue.createIndex({ due_at: 1 })),
+    add,
+    due: (limit) =>
+      queue
+        .find({ due_at: { $lte: new Date() } })
+        .sort({ due_at: 1 })
+        .limit(limit)
+        .toArray(),
+    async done({ _id, wanted }) {
+      const { deletedCount } = await queue.deleteOne({ _id, wanted });
+      if (deletedCount === 1 || (await queue.countDocuments({ _id }, { limit: 1 })) === 1) return;
+      // another process did it at the same time, and whose state Keycloak got last is not known: once more
+      await add([_id]);
+    },
+    async refused({ _id, wanted, attempts }, reason) {
+      const due = new Date(Date.now() + Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(attempts, 20)));
+      await queue.updateOne({ _id, wanted }, { $set: { due_at: due, last_error: reason }, $inc: { attempts: 1 } });
+    },
+    async state(userIds) {
+      const found = await queue.find({ _id: { $in: [...userIds] } }).toArray();
+      return new Map(found.map((entry) => [entry._id, entry]));
+    },
+    async size() {
+      const [waiting, refused] = await Promise.all([queue.countDocuments({}), queue.countDocuments({ attempts: { $gt: 0 } })]);
+      return { waiting, refused };
+    },
+  };
+}
