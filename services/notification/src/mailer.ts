@@ -12,7 +12,10 @@ export type Mail = Rendered & {
 export type DeliveryOutcome =
   | { readonly kind: 'sent' }
   | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'later'; readonly reason: string };
+  /** This message may pass another time. */
+  | { readonly kind: 'later'; readonly reason: string }
+  /** The other side cannot be reached: no message will pass now. */
+  | { readonly kind: 'away'; readonly reason: string };
 
 export type Mailer = Disposable & {
   /** Hands a message to the mail server; never rejects. */
@@ -69,12 +72,14 @@ export function createMailer(options: MailerOptions): Mailer {
 /** Replies about signing in (RFC 4954, 6) are about our settings, not about the message: they are tried again. */
 const signInCodes = new Set([530, 534, 535, 538]);
 
-/** A 5yz reply is final, a 4yz reply and everything around the connection passes (RFC 5321, 4.2.1). */
+/** A 5yz reply is final, a 4yz reply passes (RFC 5321, 4.2.1); 421 and everything around the connection say that the server is away. */
 export function outcomeOf(error: unknown): DeliveryOutcome {
   const { code, responseCode, response } = error as { code?: string; responseCode?: number; response?: string };
-  if (responseCode === undefined) return { kind: code === 'EENVELOPE' ? 'refused' : 'later', reason: code ?? 'unknown' };
-  const final = responseCode >= 500 && responseCode < 600 && !signInCodes.has(responseCode);
+  if (responseCode === undefined)
+    return { kind: code === 'EENVELOPE' || code === 'EMESSAGE' ? 'refused' : 'away', reason: code ?? 'unknown' };
+  const signIn = signInCodes.has(responseCode);
+  const kind = signIn || responseCode === 421 ? 'away' : responseCode >= 500 && responseCode < 600 ? 'refused' : 'later';
   // the enhanced status code (RFC 3463) says what the reply code does not
   const enhanced = /^\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b/.exec(response ?? '')?.[1];
-  return { kind: final ? 'refused' : 'later', reason: ['smtp', responseCode, enhanced].filter(Boolean).join(' ') };
+  return { kind, reason: ['smtp', responseCode, enhanced].filter(Boolean).join(' ') };
 }
