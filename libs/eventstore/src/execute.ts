@@ -4,8 +4,8 @@ import { BSON } from 'mongodb';
 import { clock } from './claims.ts';
 import { claimsOf, evolve, nextEventId, streamId } from './fold.ts';
 import { noMarks, type StoreParts } from './parts.ts';
-import { catchUp, isDuplicateKey, load, saveCurrent } from './reading.ts';
-import type { Claim, CurrentDocument, Draft, EventDocument, Idempotency } from './types.ts';
+import { catchUp, ensureCurrent, isDuplicateKey, load, saveCurrent } from './reading.ts';
+import type { Claim, CurrentDocument, Draft, EventDocument, Fence, Idempotency } from './types.ts';
 
 /** What the event will be, for a decision that seals values bound to it. */
 export interface Next {
@@ -24,6 +24,11 @@ export interface Command {
    * has no effects of its own. What it throws is thrown, once the state is known to be the newest.
    */
   decide: (entity: CurrentDocument | undefined, next: Next) => Draft | null | Promise<Draft | null>;
+  /**
+   * Name of an order that the decision must stand in, when it looks at more entities than its own (a tree, a total): of
+   * two such decisions at once one is taken again. Within `decide`, `current` holds every earlier event of that order.
+   */
+  fence?: (entity: CurrentDocument | undefined) => string | undefined;
   /** Refused with `version_mismatch` unless the entity is at this version. */
   expectedVersion?: number;
   idempotency?: Idempotency;
@@ -93,14 +98,29 @@ async function decide(parts: StoreParts, command: Command, entity: CurrentDocume
     if (command.expectedVersion !== undefined && command.expectedVersion !== next.version - 1) {
       throw new AppError('version_mismatch', `The present version is ${next.version - 1}, not ${command.expectedVersion}.`);
     }
+    const fence = await nextFence(parts, command.fence?.(entity));
     const draft = await command.decide(entity, next);
-    return draft ? { append: eventOf(parts, command, next, draft) } : { unchanged: true };
+    return draft ? { append: eventOf(parts, command, next, draft, fence) } : { unchanged: true };
   } catch (refused) {
     return { refused };
   }
 }
 
-function eventOf(parts: StoreParts, { entityType, entityId, idempotency }: Command, next: Next, draft: Draft): EventDocument {
+/** The next place in an order; its last event is folded into `current` first, as every earlier one was by its successor. */
+async function nextFence(parts: StoreParts, key: string | undefined): Promise<Fence | undefined> {
+  if (key === undefined) return undefined;
+  const [last] = await parts.events.find({ 'fence.key': key }).sort({ 'fence.key': -1, 'fence.number': -1 }).limit(1).toArray();
+  if (last) await ensureCurrent(parts, [last]);
+  return { key, number: (last?.fence?.number ?? 0) + 1 };
+}
+
+function eventOf(
+  parts: StoreParts,
+  { entityType, entityId, idempotency }: Command,
+  next: Next,
+  draft: Draft,
+  fence: Fence | undefined,
+): EventDocument {
   const event: EventDocument = {
     _id: next.event_id,
     stream_id: streamId(entityType, entityId),
@@ -111,6 +131,7 @@ function eventOf(parts: StoreParts, { entityType, entityId, idempotency }: Comma
     at: next.at,
     meta: { entity_type: entityType, entity_id: entityId, ...draft.meta },
     ...(idempotency && { idempotency }),
+    ...(fence && { fence }),
     published_at: null,
     ...noMarks(parts.marks),
   };
@@ -120,7 +141,7 @@ function eventOf(parts: StoreParts, { entityType, entityId, idempotency }: Comma
   return event;
 }
 
-/** Claims and appends; undefined when another event has taken the version. */
+/** Claims and appends; undefined when another event was faster. */
 async function commit(
   parts: StoreParts,
   command: Command,
@@ -143,7 +164,7 @@ async function commit(
   return { entity: after, event, replayed: false };
 }
 
-/** The commit. False when the version, or the idempotency key, is already taken. */
+/** The commit. False when the version, the place in an order, or the idempotency key is already taken. */
 async function append(parts: StoreParts, event: EventDocument): Promise<boolean> {
   try {
     await parts.events.insertOne(event);

@@ -11,6 +11,10 @@ export async function ensureIndexes(parts: StoreParts, lookups: readonly string[
     { 'idempotency.actor': 1, 'idempotency.key': 1 },
     { unique: true, partialFilterExpression: { 'idempotency.key': { $exists: true } } },
   );
+  await events.createIndex(
+    { 'fence.key': 1, 'fence.number': 1 },
+    { unique: true, partialFilterExpression: { 'fence.key': { $exists: true } } },
+  );
   for (const mark of marks) {
     await events.createIndex({ [mark]: 1, _id: 1 }, { partialFilterExpression: { [mark]: null } });
   }

@@ -1,7 +1,7 @@
 import { AppError } from '@biz/errors';
 import { type TestDatabase, testDatabase } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createEventStore, type EventStore, type EventStoreOptions } from './index.ts';
+import { type CurrentDocument, createEventStore, type EventStore, type EventStoreOptions } from './index.ts';
 import { change, draft, things } from './testing.ts';
 
 let database: TestDatabase;
@@ -170,6 +170,9 @@ describe('the current state', () => {
     const raw = () => store.current.find({}, { raw: true }).sort({ _id: 1 }).toArray() as unknown as Promise<Uint8Array[]>;
     const before = (await raw()).map((bytes) => Buffer.from(bytes).toString('hex'));
     await store.claims.deleteMany({});
+    await store.current.updateMany({ _id: { $gt: 'o' } }, { $set: { state: {}, keys: {}, more: 1 } });
+    await store.current.deleteMany({ _id: { $lt: 'f' } });
+    await store.current.insertOne({ ...(await store.current.findOne({ _id: 'race' })), _id: 'orphan' } as CurrentDocument);
     expect(await store.rebuild('all')).toBe(before.length);
     expect((await raw()).map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual(before);
     await expect(store.execute(change('thief', { code: 'AGAIN2' }))).rejects.toMatchObject({ code: 'already_exists' });
@@ -178,11 +181,41 @@ describe('the current state', () => {
   });
 });
 
+describe('a fence', () => {
+  /** At most 10 over all accounts of a company: a rule over many entities. */
+  const deposit = (id: string, amount: number) =>
+    change(
+      id,
+      {},
+      {
+        retries: 50,
+        fence: () => 'total:c1',
+        decide: async () => {
+          const all = await store.current.find({ 'state.amount': { $gt: 0 } }).toArray();
+          const total = all.reduce((sum, { state }) => sum + Number(state.amount), 0);
+          if (total + amount > 10) throw new AppError('conflict', 'more than 10');
+          return draft('updated', { id, amount });
+        },
+      },
+    );
+
+  test('keeps a rule over many entities under writers that race, also when current is behind', async () => {
+    const first = await store.execute(deposit('acc-0', 3));
+    await store.current.deleteOne({ _id: first.entity._id });
+    const results = await Promise.allSettled(Array.from({ length: 8 }, (_, n) => open().execute(deposit(`acc-${n + 1}`, 3))));
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+    const fences = await store.events.find({ 'fence.key': 'total:c1' }).sort({ 'fence.number': 1 }).toArray();
+    expect(fences.map(({ fence }) => fence?.number)).toEqual([1, 2, 3]);
+  });
+});
+
 describe('indexes', () => {
   const used = async (plan: Promise<object>) => /"indexName":"([^"]+)"/.exec(JSON.stringify(await plan))?.[1];
 
   test('serve the relay, lists and lookups on this server', async () => {
     expect(await used(store.events.find({ published_at: null }).sort({ _id: 1 }).limit(10).explain())).toBe('published_at_1__id_1');
+    const fence = store.events.find({ 'fence.key': 'k' }).sort({ 'fence.key': -1, 'fence.number': -1 }).limit(1);
+    expect(await used(fence.explain())).toBe('fence.key_1_fence.number_1');
     const list = { entity_type: 'thing', company_id: 'c1' };
     const order = { created_at: 1, _id: 1 } as const;
     expect(await used(store.current.find(list).sort(order).limit(10).explain())).toBe('entity_type_1_company_id_1_created_at_1__id_1');

@@ -43,7 +43,7 @@ export interface EventStore {
   loadAt(entityType: string, entityId: string, version: number): Promise<CurrentDocument | undefined>;
   /** Brings `current` up to the events not yet published (or to all); gives how many entities were behind. */
   repair(scope?: 'unpublished' | 'all'): Promise<number>;
-  /** Drops and folds again: one entity, or everything (then also its claims). Gives how many entities were made. */
+  /** Folds again from the first event: one entity, or everything (then also its claims). Gives how many entities were made. */
   rebuild(scope: 'all' | { entityType: string; entityId: string }): Promise<number>;
   /** Folds into `current` what these events hold beyond it; one query when nothing is missing. */
   ensureCurrent(events: readonly EventDocument[]): Promise<number>;

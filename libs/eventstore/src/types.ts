@@ -34,6 +34,15 @@ export interface Idempotency {
   hash: string;
 }
 
+/**
+ * A place in an order that several entities share: its number is unique, so a decision that looked at all of them is
+ * only appended if none of them changed since. A second unique index beside the version, in the same single insert.
+ */
+export interface Fence {
+  key: string;
+  number: number;
+}
+
 /** A document of `events`: the commit of one command, and its own outbox. Never changed but for its marks. */
 export interface EventDocument {
   _id: string;
@@ -47,6 +56,7 @@ export interface EventDocument {
   at: string;
   meta: EventMeta;
   idempotency?: Idempotency;
+  fence?: Fence;
   /** The relay's mark. Further reactors have theirs beside it, for example `synced_at`: null until they are done. */
   published_at: Date | null;
 }
