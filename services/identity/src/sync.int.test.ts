@@ -1,0 +1,173 @@
+import { createEventStore, type EventStore } from '@biz/eventstore';
+import type { JsonObject } from '@biz/json';
+import { createKeyring, type Keyring, readKek, sealFields } from '@biz/sealing';
+import { newId, traceContext } from '@biz/service';
+import { type TestDatabase, testDatabase, until } from '@biz/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDirectory } from './directory.ts';
+import { entityRules } from './entities.ts';
+import { createKeycloakAdmin } from './keycloak.ts';
+import { startSync, syncMark } from './sync.ts';
+import { createSyncQueue, type SyncQueue } from './sync-queue.ts';
+import { type TestProxy, testProxy } from './test-proxy.ts';
+import { type TestRealm, testRealm } from './test-realm.ts';
+
+const company = newId();
+let realm: TestRealm;
+let proxy: TestProxy;
+let database: TestDatabase;
+let store: EventStore;
+let keyring: Keyring;
+let queue: SyncQueue;
+let sync: AsyncDisposable;
+
+beforeAll(async () => {
+  [realm, database] = await Promise.all([testRealm(), testDatabase('identity')]);
+  proxy = await testProxy(realm.url);
+  store = createEventStore({ db: database.db, entities: entityRules, lookups: ['profile_id', 'company_id'], marks: [syncMark] });
+  keyring = createKeyring({ database: database.db, kek: await readKek({ value: Buffer.alloc(32, 1).toString('base64') }) });
+  queue = createSyncQueue(database.db);
+  await Promise.all([store.ensureIndexes(), keyring.ensureIndexes(), queue.ensureIndexes()]);
+  sync = start();
+  await append('company', company, 'created', { legal_name: 'Loja', cnpj: '12345678000195', status: 'active' });
+});
+
+afterAll(async () => {
+  await sync[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
+  await Promise.all([realm[Symbol.asyncDispose](), database[Symbol.asyncDispose]()]);
+});
+
+function start(): AsyncDisposable {
+  const directory = createDirectory(createKeycloakAdmin({ ...realm, url: proxy.url }));
+  return startSync({ store, keyring, directory, queue, log: { info: () => {}, warn: () => {} }, pollMs: 50, maxBackoffMs: 200 });
+}
+
+/** Appends an event as a command of the service does, personal fields sealed. */
+async function append(entityType: string, id: string, verb: string, data: JsonObject): Promise<void> {
+  const personal = entityType === 'user' ? ['email', 'name'].filter((name) => name in data) : [];
+  const fields = personal.map((name) => ({ path: `/${name}`, ownership_id: id }));
+  const trace = traceContext();
+  await store.execute({
+    entityType,
+    entityId: id,
+    decide: async (_, next) => {
+      const [sealed] = await sealFields(keyring, [{ company_id: company, event_id: next.event_id, data: { id, ...data }, fields }]);
+      return {
+        type: `${entityType}.${verb}`,
+        data: sealed ?? {},
+        meta: {
+          ...{ action_type: verb === 'created' ? 'new' : 'update', company_id: company, client_id: null, ownership_id: id },
+          ...{ owner_id: 'test', owner_ip: '127.0.0.1', owner_role: 'admin', owner_type: 'service', environment: 'test', ...trace },
+        },
+      };
+    },
+  });
+}
+
+async function profile(roles: string[]): Promise<string> {
+  const id = newId();
+  await append('profile', id, 'created', { name: id, roles, status: 'active' });
+  return id;
+}
+
+let count = 0;
+
+async function user(profileIds: string[], over: JsonObject = {}): Promise<{ id: string; username: string }> {
+  count += 1;
+  const id = newId();
+  const username = `user-${count}`;
+  const data = { username, email: `${username}@example.com`, name: 'Maria Silva', company_ids: [company], profile_ids: profileIds };
+  await append('user', id, 'created', { ...data, status: 'active', ...over });
+  return { id, username };
+}
+
+const idle = () =>
+  until(async () => (await queue.size()).waiting === 0 && (await unsynced()) === 0, { what: 'Keycloak to be told', timeoutMs: 20_000 });
+const unsynced = () => store.events.countDocuments({ [syncMark]: null });
+
+async function rolesOf(username: string): Promise<string[]> {
+  const { realm_access } = await realm.logIn(username, 'pw');
+  const { roles = [] } = (realm_access ?? {}) as { roles?: string[] };
+  return roles.filter((role) => ['admin', 'manager', 'auditor', 'dpo', 'user'].includes(role)).sort();
+}
+
+describe('a change reaches Keycloak', () => {
+  it('a new user with the roles of its profiles; then what becomes of the profile and the company', async () => {
+    const manager = await profile(['manager', 'user']);
+    const { id, username } = await user([manager]);
+    await idle();
+    await realm.setPassword(username, 'pw');
+    expect(await realm.logIn(username, 'pw')).toMatchObject({ user_id: id, companies: [company], email: `${username}@example.com` });
+    expect(await rolesOf(username)).toEqual(['manager', 'user']);
+    await append('profile', manager, 'updated', { roles: ['auditor'] });
+    await idle();
+    expect(await rolesOf(username)).toEqual(['auditor']);
+    await append('profile', manager, 'disabled', { status: 'disabled' });
+    await append('company', company, 'disabled', { status: 'disabled' });
+    await idle();
+    expect((await realm.logIn(username, 'pw')).companies).toBeUndefined();
+    expect(await rolesOf(username)).toEqual([]);
+    await append('company', company, 'enabled', { status: 'active' });
+    await idle();
+    expect((await realm.logIn(username, 'pw')).companies).toEqual([company]);
+  });
+
+  it('disabled, enabled, deleted', async () => {
+    const { id, username } = await user([]);
+    await idle();
+    await realm.setPassword(username, 'pw');
+    await append('user', id, 'disabled', { status: 'disabled' });
+    await idle();
+    expect((await realm.logIn(username, 'pw')).error).toBe('Account disabled');
+    await append('user', id, 'enabled', { status: 'active' });
+    await idle();
+    expect((await realm.logIn(username, 'pw')).user_id).toBe(id);
+    await append('user', id, 'deleted', { status: 'deleted' });
+    await idle();
+    expect(await realm.admin('GET', `/users?exact=true&username=${username}`)).toEqual([]);
+  });
+
+  it('an erased user is no user of Keycloak any more', async () => {
+    const { id, username } = await user([]);
+    await idle();
+    await database.db.collection('data_keys').updateOne({ ownership_id: id }, { $set: { state: 'erased', wrapped: null } });
+    keyring = createKeyring({ database: database.db, kek: await readKek({ value: Buffer.alloc(32, 1).toString('base64') }) });
+    await sync[Symbol.asyncDispose]();
+    sync = start();
+    await queue.add([id]);
+    await idle();
+    expect(await realm.admin('GET', `/users?exact=true&username=${username}`)).toEqual([]);
+  });
+});
+
+describe('when Keycloak', () => {
+  it('is away, changes wait and arrive once it is back, also over a restart', async () => {
+    await proxy.down();
+    const { id, username } = await user([]);
+    await until(async () => (await unsynced()) === 0, { what: 'the change to be queued' });
+    await sync[Symbol.asyncDispose]();
+    sync = start();
+    expect((await queue.size()).waiting).toBe(1);
+    await proxy.up();
+    await idle();
+    const [found] = await realm.admin<{ attributes: object }[]>('GET', `/users?exact=true&username=${username}`);
+    expect(found?.attributes).toMatchObject({ user_id: [id] });
+  });
+
+  it('refuses a user, that one waits with the reason and the others go on; a change tries it again', async () => {
+    const first = await user([]);
+    const second = await user([], { email: `${first.username}@example.com` });
+    const third = await user([]);
+    await until(async () => (await queue.state([second.id])).get(second.id)?.last_error, { what: 'the refusal' });
+    const [found] = await realm.admin<object[]>('GET', `/users?exact=true&username=${third.username}`);
+    await until(async () => found ?? (await realm.admin<object[]>('GET', `/users?exact=true&username=${third.username}`))[0], {
+      what: 'the third',
+    });
+    const refused = (await queue.state([second.id])).get(second.id);
+    expect(refused).toMatchObject({ attempts: 1, last_error: 'User exists with same email' });
+    expect(refused?.due_at.getTime()).toBeGreaterThan(Date.now());
+    await append('user', second.id, 'updated', { email: 'other@example.com' });
+    await idle();
+  });
+});
