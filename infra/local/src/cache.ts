@@ -1,4 +1,4 @@
-import { access, mkdir, open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -21,8 +21,10 @@ export async function cached(options: CacheEntry): Promise<string> {
   const unlock = await lock(join(root, `${name}.lock`), () => progress('waiting for another start that installs it'));
   try {
     if (await exists(join(folder, proof))) return folder;
+    for (const left of await readdir(root)) {
+      if (left.startsWith(`${name}.`) && left.endsWith('.part')) await rm(join(root, left), { recursive: true, force: true }); // of one that was killed
+    }
     const half = join(root, `${name}.${process.pid}.part`);
-    await rm(half, { recursive: true, force: true });
     await mkdir(half, { recursive: true });
     try {
       await options.make(half);

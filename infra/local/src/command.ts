@@ -1,6 +1,18 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
+/** Groups of commands that run: a build of minutes does not outlive the process that wanted it. */
+const running = new Set<number>();
+process.on('exit', () => {
+  for (const pid of running) {
+    try {
+      process.kill(-pid, 'SIGTERM');
+    } catch {
+      // it ended by itself just now
+    }
+  }
+});
+
 /**
  * Runs a command to its end, its output line by line to `onLine`. Fails with the last lines when it ends with another code than
  * 0, or with a line that names the command when there is no such command.
@@ -8,10 +20,12 @@ import { createInterface } from 'node:readline';
 export async function run(command: string, args: string[], options: RunOptions = {}): Promise<void> {
   const tail: string[] = [];
   const child = spawn(command, args, {
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...process.env, ...options.env },
   });
+  if (child.pid !== undefined) running.add(child.pid);
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       if (line.trim() === '') return;
@@ -24,6 +38,7 @@ export async function run(command: string, args: string[], options: RunOptions =
     child.on('error', (cause) => reject(new Error(`${command} cannot be run: ${cause.message}`, { cause })));
     child.on('close', (exit, signal) => resolve(exit ?? signal));
   });
+  if (child.pid !== undefined) running.delete(child.pid);
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${tail.join('\n')}`);
 }
 

@@ -1,2 +1,2 @@
-export { allEngines } from './engines/index.ts';
-export { createSupervisor, type ProcessSpec, Supervisor } from './supervisor.ts';
+export { layoutOf } from './layout.ts';
+export { type RunFile, readRunFile } from './run-file.ts';

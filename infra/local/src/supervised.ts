@@ -178,9 +178,22 @@ function rotate(file: string): void {
   if (size > LARGEST_LOG_BYTES) renameSync(file, `${file}.1`);
 }
 
+/** The end of a log, from its last error on; of JSON lines only the message. */
 function lastLines(file: string): string {
-  const lines = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-5);
-  return lines.map((line) => `\n    ${line.slice(0, 400)}`).join('');
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-20).map(messageOf);
+  const error = lines.findLastIndex((line) => /^\w*error|exception|could not|cannot/i.test(line));
+  const shown = error === -1 ? lines.slice(-5) : lines.slice(error, error + 5);
+  return shown.map((line) => `\n    ${line.slice(0, 400)}`).join('');
+}
+
+function messageOf(line: string): string {
+  if (!line.startsWith('{')) return line;
+  try {
+    const { msg, message } = JSON.parse(line) as { msg?: unknown; message?: unknown };
+    return String(msg ?? message ?? line);
+  } catch {
+    return line;
+  }
 }
 
 function isReadyMessage(message: unknown): message is { ready: true; address?: string } {

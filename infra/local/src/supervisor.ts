@@ -74,4 +74,4 @@ export async function runningSupervisor(runFolder: string): Promise<number | und
   return note?.alive ? note.pid : undefined;
 }
 
-export type { Ending, Folders, News, ProcessSpec, Say } from './supervised.ts';
+export { describe, type Ending, type Folders, type News, type ProcessSpec, type Say } from './supervised.ts';

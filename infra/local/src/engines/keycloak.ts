@@ -62,7 +62,7 @@ export const keycloak: Engine = {
       env: { KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN, KC_BOOTSTRAP_ADMIN_PASSWORD: await secret('keycloak-admin') },
       ready: async () => (await fetch(`${address}/realms/master`, { signal: AbortSignal.timeout(2_000) })).ok,
       readyWithinMs: 180_000,
-      stopWithinMs: 15_000,
+      stopWithinMs: 8_000,
     };
   },
 };

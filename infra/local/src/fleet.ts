@@ -1,0 +1,135 @@
+import { join } from 'node:path';
+import type { TlsFolder } from '@biz/pki';
+import { repository } from './layout.ts';
+import { audience } from './realm.ts';
+import type { ProcessSpec } from './supervisor.ts';
+
+const READY_MS = 90_000;
+/** A process drains for at most 10 s (fault 24); a little more, so that it ends by itself. */
+const STOP_MS = 12_000;
+
+/** The services: the name of one is its folder, its process and its certificate; its database is the name with underscores. */
+export const services: readonly ServiceEntry[] = [
+  { name: 'audit' },
+  { name: 'cost-center' },
+  { name: 'client-contractor' },
+  { name: 'team' },
+  {
+    name: 'identity',
+    env: (fleet) => ({
+      KEYCLOAK_URL: fleet.keycloak.url,
+      KEYCLOAK_REALM: fleet.keycloak.realm,
+      KEYCLOAK_CLIENT_ID: 'identity-service',
+      KEYCLOAK_CLIENT_SECRET_FILE: fleet.keycloak.identitySecretFile,
+    }),
+  },
+  { name: 'notification', env: (fleet) => ({ SMTP_URL: fleet.smtpUrl, MAIL_FROM: 'Biz Retail <nao-responda@example.com>' }) },
+];
+
+export const gatewayName = 'gateway';
+
+/** The database that a service's events and state are in. */
+export function databaseOf(service: ServiceEntry): string {
+  return service.name.replaceAll('-', '_');
+}
+
+/** Where a service listens, as gRPC clients want it. */
+export function addressOf(fleet: Fleet, name: string): string {
+  const port = fleet.ports[name];
+  if (port === undefined) throw new Error(`no port was chosen for ${name}`);
+  return `127.0.0.1:${port}`;
+}
+
+export function gatewayUrl(fleet: Fleet): string {
+  return `https://localhost:${fleet.ports[gatewayName]}`;
+}
+
+/** How a service is started. */
+export function serviceSpec(fleet: Fleet, service: ServiceEntry): ProcessSpec {
+  return ownSpec({
+    name: service.name,
+    layer: 'services',
+    folder: join('services', service.name),
+    env: {
+      ...commonEnv(fleet, service.name),
+      GRPC_LISTEN: addressOf(fleet, service.name),
+      MONGODB_URL: fleet.mongodbUrl,
+      MONGODB_DATABASE: databaseOf(service),
+      KEYRING_DATABASE: 'keyring',
+      KAFKA_BROKERS: fleet.kafkaBrokers,
+      AUDIT_TOPIC: auditTopic.name,
+      DLQ_TOPIC: deadLetterTopic.name,
+      KEK_FILE: fleet.kekFile,
+      ...service.env?.(fleet),
+    },
+  });
+}
+
+/** How the gateway is started. */
+export function gatewaySpec(fleet: Fleet): ProcessSpec {
+  const issuer = `${fleet.keycloak.url}/realms/${fleet.keycloak.realm}`;
+  return ownSpec({
+    name: gatewayName,
+    layer: 'gateway',
+    folder: 'gateway',
+    env: {
+      ...commonEnv(fleet, gatewayName),
+      GATEWAY_HOST: '127.0.0.1',
+      GATEWAY_PORT: String(fleet.ports[gatewayName]),
+      PUBLIC_URL: gatewayUrl(fleet),
+      OIDC_ISSUER: issuer,
+      OIDC_AUDIENCE: audience,
+      OIDC_JWKS_URL: `${issuer}/protocol/openid-connect/certs`,
+    },
+  });
+}
+
+function commonEnv(fleet: Fleet, name: string): Record<string, string> {
+  const { caFile, certFile, keyFile } = fleet.tls.tls(name);
+  return {
+    ENVIRONMENT: 'local',
+    LOG_LEVEL: fleet.logLevel,
+    TLS_CA_FILE: caFile,
+    TLS_CERT_FILE: certFile,
+    TLS_KEY_FILE: keyFile,
+    SERVICE_ADDRESSES: services.map(({ name }) => `${name}=${addressOf(fleet, name)}`).join(','),
+  };
+}
+
+function ownSpec(own: { name: string; layer: ProcessSpec['layer']; folder: string; env: Record<string, string> }): ProcessSpec {
+  const folder = join(repository, own.folder);
+  return {
+    name: own.name,
+    layer: own.layer,
+    command: process.execPath,
+    args: ['--conditions=source', '--disable-warning=TimeoutNegativeWarning', join(folder, 'src', 'main.ts')],
+    cwd: folder,
+    env: own.env,
+    ready: 'ipc',
+    readyWithinMs: READY_MS,
+    stopWithinMs: STOP_MS,
+  };
+}
+
+/** Six partitions let six audit consumers share the work; the topic can rebuild a week of records. */
+export const auditTopic = { name: 'audit', partitions: 6, retentionMs: 7 * 24 * 60 * 60 * 1000 };
+export const deadLetterTopic = { name: 'audit.dlq', partitions: 1, retentionMs: 30 * 24 * 60 * 60 * 1000 };
+
+export interface ServiceEntry {
+  name: string;
+  /** What it reads besides what every service reads. */
+  env?: (fleet: Fleet) => Record<string, string>;
+}
+
+/** All that is known before the first process is started. */
+export interface Fleet {
+  /** By process name; chosen once, so that clients find a process again after it was started anew. */
+  ports: Readonly<Record<string, number>>;
+  tls: TlsFolder;
+  kekFile: string;
+  mongodbUrl: string;
+  kafkaBrokers: string;
+  smtpUrl: string;
+  keycloak: { url: string; realm: string; identitySecretFile: string };
+  logLevel: string;
+}

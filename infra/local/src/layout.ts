@@ -1,0 +1,33 @@
+import { isAbsolute, join, resolve } from 'node:path';
+
+/** The repository's root. */
+export const repository = join(import.meta.dirname, '..', '..', '..');
+
+/** Where a fleet keeps everything: `.local` in the clone, or the folder that `BIZ_LOCAL_DIR` names. */
+export function layoutOf(env: NodeJS.ProcessEnv = process.env): Layout {
+  const named = env.BIZ_LOCAL_DIR || '.local';
+  const folder = isAbsolute(named) ? named : resolve(repository, named);
+  return {
+    folder,
+    data: join(folder, 'data'),
+    keys: join(folder, 'keys'),
+    logs: join(folder, 'logs'),
+    run: join(folder, 'run'),
+    tls: join(folder, 'tls'),
+    runFile: join(folder, 'run.json'),
+    toured: join(folder, 'toured'),
+  };
+}
+
+export interface Layout {
+  folder: string;
+  data: string;
+  keys: string;
+  logs: string;
+  /** A note of each process that runs. */
+  run: string;
+  tls: string;
+  runFile: string;
+  /** Is there once the first change was shown. */
+  toured: string;
+}

@@ -1,0 +1,176 @@
+import { tlsFolder } from '@biz/pki';
+import { bringUp, type Located, locate } from './bring-up.ts';
+import { cacheFolder } from './cache.ts';
+import type { Engine } from './engine.ts';
+import { allEngines, kafka, keycloak, mail, mongodb } from './engines/index.ts';
+import { keycloakAdmin } from './engines/keycloak.ts';
+import { mailPages } from './engines/mail.ts';
+import { addressOf, databaseOf, type Fleet, gatewayName, gatewaySpec, gatewayUrl, serviceSpec, services } from './fleet.ts';
+import { ensureRealm } from './keycloak-realm.ts';
+import type { Layout } from './layout.ts';
+import { seeder } from './people.ts';
+import { freePort } from './ports.ts';
+import type { Step } from './progress.ts';
+import { realmOf } from './realm.ts';
+import { localUsers, type RunFile } from './run-file.ts';
+import { keptSecret } from './secrets.ts';
+import { seedIdentity } from './seed.ts';
+import type { Supervisor } from './supervisor.ts';
+import { ensureTopics } from './topics.ts';
+
+const REALM = 'biz';
+
+/**
+ * Chooses where everything will be, and gives the steps that start it. All steps may run at once: each waits for what it needs of the
+ * others, so that the slowest engine never holds up what does not need it.
+ */
+export async function planFleet(options: PlanOptions): Promise<Plan> {
+  const engines = await locateEngines();
+  const fleet = await prepare(options, engines);
+  const { supervisor, layout } = options;
+  const up = new Map(allEngines.map((engine) => [engine.name, Promise.withResolvers<void>()]));
+  const isUp = (...wanted: Engine[]) => Promise.all(wanted.map((engine) => up.get(engine.name)?.promise));
+  const servicesUp = Promise.withResolvers<void>();
+  const afterwards: Partial<Record<string, () => Promise<void>>> = {
+    [kafka.name]: () => ensureTopics(fleet.kafkaBrokers),
+    [keycloak.name]: () => makeRealm(layout, fleet, engines.keycloak),
+  };
+  const engineSteps = Object.values(engines).map(
+    (located): Step => ({
+      title: located.external ? `${located.engine.name} at ${located.engine.variable}` : `${located.engine.name} ${located.engine.version}`,
+      run: settling(up.get(located.engine.name), async (progress) => {
+        await bringUp(located, { cache: cacheFolder(), folder: layout.folder, supervisor, progress });
+        await afterwards[located.engine.name]?.();
+      }),
+    }),
+  );
+  const steps: Step[] = [
+    ...engineSteps,
+    {
+      title: `services ${services.map(({ name }) => name).join(', ')}`,
+      run: settling(servicesUp, async (progress) => {
+        progress('waiting for mongodb and kafka');
+        await isUp(mongodb, kafka, mail);
+        progress('starting');
+        await Promise.all(services.map((service) => supervisor.start(serviceSpec(fleet, service))));
+      }),
+    },
+    {
+      title: gatewayName,
+      run: async (progress) => {
+        progress('waiting for mongodb and kafka');
+        await isUp(mongodb, kafka);
+        progress('starting');
+        await supervisor.start(gatewaySpec(fleet));
+      },
+    },
+    {
+      title: 'companies, profiles and users',
+      run: async (progress) => {
+        progress('waiting for identity');
+        await servicesUp.promise;
+        await seedIdentity({ address: addressOf(fleet, 'identity'), tls: fleet.tls.tls(seeder) });
+      },
+    },
+  ];
+  return { steps, runFile: () => runFileOf(fleet, engines, supervisor) };
+}
+
+/** The run file as things are now. */
+function runFileOf(fleet: Fleet, engines: Engines, supervisor: Supervisor): RunFile {
+  const entries = services.map((service) => {
+    const pid = supervisor.processes.get(service.name)?.pid ?? null;
+    return [service.name, { grpc: addressOf(fleet, service.name), pid, database: databaseOf(service) }] as const;
+  });
+  return {
+    gateway: gatewayUrl(fleet),
+    ca_file: fleet.tls.caFile,
+    kafka_brokers: fleet.kafkaBrokers,
+    mongodb_url: fleet.mongodbUrl,
+    keycloak_url: fleet.keycloak.url,
+    realm: REALM,
+    client_id: 'biz-cli',
+    elasticsearch_url: null,
+    smtp_url: fleet.smtpUrl,
+    mail_url: engines.mail.external ? null : mailPages(engines.mail.ports),
+    services: Object.fromEntries(entries),
+    users: localUsers(),
+  };
+}
+
+async function locateEngines(): Promise<Engines> {
+  const [keycloakAt, kafkaAt, mongodbAt, mailAt] = await Promise.all([keycloak, kafka, mongodb, mail].map((engine) => locate(engine)));
+  return { keycloak: keycloakAt, kafka: kafkaAt, mongodb: mongodbAt, mail: mailAt } as Engines;
+}
+
+async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): Promise<Fleet> {
+  const names = services.map(({ name }) => name);
+  const ports: Record<string, number> = { [gatewayName]: gatewayPort };
+  for (const name of names) ports[name] = await freePort();
+  const [tls, kek, identity] = await Promise.all([
+    tlsFolder(layout.tls, [...names, gatewayName, seeder]),
+    keptSecret(layout.keys, 'kek', 'base64'),
+    identityClientSecret(layout),
+  ]);
+  return {
+    ports,
+    tls,
+    kekFile: process.env.KEK_FILE || kek.file,
+    mongodbUrl: engines.mongodb.address,
+    kafkaBrokers: engines.kafka.address,
+    smtpUrl: engines.mail.address,
+    keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity },
+    logLevel: process.env.LOG_LEVEL || 'info',
+  };
+}
+
+/** A Keycloak of somebody else may have the client already, with a secret of its own. */
+async function identityClientSecret(layout: Layout): Promise<string> {
+  return process.env.KEYCLOAK_CLIENT_SECRET_FILE || (await keptSecret(layout.keys, 'identity-client')).file;
+}
+
+async function makeRealm(layout: Layout, fleet: Fleet, located: Located): Promise<void> {
+  const secret = async (name: string) => (await keptSecret(layout.keys, name)).text;
+  const own = { username: keycloakAdmin, password: located.external ? '' : await secret('keycloak-admin') };
+  const { KEYCLOAK_ADMIN: username, KEYCLOAK_ADMIN_PASSWORD: password } = process.env;
+  const given = username && password ? { username, password } : undefined;
+  const representation = realmOf({
+    realm: REALM,
+    gatewayUrl: gatewayUrl(fleet),
+    gatewaySecret: await secret('gateway-client'),
+    identitySecret: await secret('identity-client'),
+  });
+  await ensureRealm({ url: fleet.keycloak.url, realm: REALM, admin: located.external ? given : own, representation });
+}
+
+/** Lets those that wait for the step know of its end; a failure reaches them as well. */
+function settling(end: PromiseWithResolvers<void> | undefined, run: Step['run']): Step['run'] {
+  end?.promise.catch(() => undefined); // there may be nobody waiting
+  return async (progress) => {
+    try {
+      await run(progress);
+      end?.resolve();
+    } catch (error) {
+      end?.reject(error);
+      throw error;
+    }
+  };
+}
+
+export interface Plan {
+  steps: Step[];
+  runFile: () => RunFile;
+}
+
+interface PlanOptions {
+  layout: Layout;
+  supervisor: Supervisor;
+  gatewayPort: number;
+}
+
+interface Engines {
+  keycloak: Located;
+  kafka: Located;
+  mongodb: Located;
+  mail: Located;
+}
