@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const resolve = { conditions: ['source', 'node', 'import', 'default'], externalConditions: ['source', 'node'] };
+const resolve = { conditions: ['source', 'node'], externalConditions: ['source', 'node'] };
 const ssr = { resolve };
 /** Where global setup files are resolved. */
 const environments = { __vitest__: { resolve } };

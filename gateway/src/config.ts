@@ -1,0 +1,68 @@
+import { baseShape, readConfig } from '@biz/service';
+import { z } from 'zod';
+
+const list = (separator: string) =>
+  z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(separator)
+        .map((part) => part.trim())
+        .filter(Boolean),
+    );
+
+const whole = (fallback: number, least = 1) => z.coerce.number().int().min(least).max(2_147_483_647).default(fallback);
+
+/** Signature algorithms a token may have: asymmetric ones only, so that a public key can never be taken for a shared secret. */
+const algorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const;
+
+const shape = {
+  ...baseShape,
+  GATEWAY_HOST: z.string().min(1).default('127.0.0.1'),
+  /** 0 takes a free one. */
+  GATEWAY_PORT: z.coerce.number().int().min(0).max(65_535).default(8443),
+  /** Certificate and key shown to clients, when they are not the ones of the fleet (a public authority's). */
+  GATEWAY_CERT_FILE: z.string().optional(),
+  GATEWAY_KEY_FILE: z.string().optional(),
+  /** Where clients find the gateway; named in the API document. */
+  PUBLIC_URL: z.url().optional(),
+  OIDC_ISSUER: z.url(),
+  OIDC_AUDIENCE: z.string().min(1).default('biz-api'),
+  OIDC_JWKS_URL: z.url(),
+  OIDC_ALGORITHMS: z
+    .string()
+    .default('RS256')
+    .transform((text) => text.split(',').map((name) => name.trim()))
+    .pipe(z.array(z.enum(algorithms)).min(1)),
+  /** Shortest time between two fetches of the key set that unknown key ids may cause. */
+  OIDC_JWKS_COOLDOWN_MS: whole(10_000),
+  /** A key that the key set no longer has is forgotten after this. */
+  OIDC_JWKS_MAX_AGE_MS: whole(600_000),
+  /** Patience with the key server; below 5 s, so that a hung one costs a caller no more. */
+  OIDC_JWKS_TIMEOUT_MS: z.coerce.number().int().min(1).max(5_000).default(3_000),
+  /** Difference of clocks that is forgiven in `exp` and `nbf`. */
+  OIDC_CLOCK_TOLERANCE_SECONDS: whole(5, 0),
+  /** Addresses or networks (CIDR, or loopback, linklocal, uniquelocal) whose `X-Forwarded-For` is believed, with commas between. */
+  TRUSTED_PROXIES: list(','),
+  /** Folders with further `.proto` files, with colons between. */
+  PROTO_DIRS: list(':'),
+  /** Largest request body, in bytes. */
+  BODY_LIMIT: whole(256 * 1024),
+  /** Longest time for the headers, and for a whole request, to arrive (slow clients: 408). */
+  HEADERS_TIMEOUT_MS: whole(10_000),
+  REQUEST_TIMEOUT_MS: whole(15_000),
+  /** How long an idle connection is kept. */
+  KEEP_ALIVE_MS: whole(30_000),
+  MAX_CONNECTIONS: whole(20_000),
+};
+
+export type GatewayConfig = ReturnType<typeof readGatewayConfig>;
+
+/** The gateway's settings; throws one Error that names every fault. */
+export function readGatewayConfig(env: NodeJS.ProcessEnv = process.env) {
+  return readConfig(shape, env);
+}
+
+/** Names of all settings, for the test that the README lists exactly them. */
+export const settingNames: readonly string[] = Object.keys(shape);

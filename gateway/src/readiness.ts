@@ -1,0 +1,54 @@
+import { clientCredentials, type TlsFiles } from '@biz/rpc';
+import { Client, type MethodDefinition } from '@grpc/grpc-js';
+import { service as health } from 'grpc-health-check';
+
+/** Names of what is away, of the parts that the gateway needs; empty when it is ready. */
+export type Readiness = Disposable & { away(): Promise<readonly string[]> };
+
+/** Longest wait for one part, in milliseconds. */
+const patienceMs = 1_500;
+/** An answer is good for this long, in milliseconds: the endpoint is open to everyone and must not multiply its load. */
+const freshMs = 1_000;
+
+type HealthCheck = MethodDefinition<object, { status: string }>;
+
+/** Asks every process's standard health service, and for the keys of the identity provider. */
+export function createReadiness(
+  addresses: Readonly<Record<string, string>>,
+  tls: TlsFiles,
+  others: Readonly<Record<string, () => Promise<boolean>>>,
+): Readiness {
+  const clients = Object.entries(addresses).map(
+    ([process, address]) =>
+      [process, new Client(address, clientCredentials(tls, process), { 'grpc.ssl_target_name_override': process })] as const,
+  );
+  const checks = [...clients.map(([process, client]) => [process, () => serves(client)] as const), ...Object.entries(others)];
+  let last: { at: number; answer: Promise<readonly string[]> } | undefined;
+  const ask = async () => {
+    const answers = await Promise.all(checks.map(async ([name, check]) => ((await check()) ? undefined : name)));
+    return answers.filter((name) => name !== undefined);
+  };
+  return {
+    away: () => {
+      if (!last || Date.now() > last.at + freshMs) last = { at: Date.now(), answer: ask() };
+      return last.answer;
+    },
+    [Symbol.dispose]: () => {
+      for (const [, client] of clients) client.close();
+    },
+  };
+}
+
+function serves(client: Client): Promise<boolean> {
+  const check = health.Check as unknown as HealthCheck;
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(
+      check.path,
+      check.requestSerialize,
+      check.responseDeserialize,
+      { service: '' },
+      { deadline: Date.now() + patienceMs },
+      (error, answer) => resolve(!error && answer?.status === 'SERVING'),
+    );
+  });
+}

@@ -1,0 +1,78 @@
+import { AppError } from '@biz/errors';
+import type { Contract, MethodModel } from '@biz/protos';
+import { assertMay } from '@biz/rpc';
+import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify';
+import { compileAnswer } from './answer.ts';
+import type { Authenticate } from './auth.ts';
+import { assertBodyHeaders, bodyTypes } from './body.ts';
+import { callContext } from './context.ts';
+import { describeRoute } from './openapi.ts';
+import { compileRequest } from './request.ts';
+import type { Upstream } from './upstream.ts';
+
+export type RouteParts = { readonly contract: Contract; readonly authenticate: Authenticate; readonly upstream: Upstream };
+
+/** Every method of the contract that has a `google.api.http` and one answer. */
+export function httpMethods(contract: Contract): MethodModel[] {
+  return contract.services.flatMap(({ methods }) => methods).filter(({ http, responseStream }) => http && !responseStream);
+}
+
+/** Makes a route of every method of the contract; nothing here knows a particular one. */
+export function addContractRoutes(app: FastifyInstance, parts: RouteParts): void {
+  for (const method of httpMethods(parts.contract)) addRoute(app, method, parts);
+}
+
+function addRoute(app: FastifyInstance, method: MethodModel, { authenticate, upstream }: RouteParts): void {
+  if (!method.http) return;
+  const read = compileRequest(method);
+  const send = compileAnswer(method);
+  const types = bodyTypes[method.http.verb === 'patch' ? 'patch' : 'json'];
+  const hasBody = method.http.verb !== 'get';
+  app.route({
+    method: method.http.verb.toUpperCase() as HTTPMethods,
+    url: routePattern(method.http.path),
+    schema: describeRoute(method),
+    // who calls is known before a byte of the body is read
+    onRequest: async (request) => {
+      request.principal = await authenticate(request.headers.authorization);
+      request.call = callContext(request, request.principal, method);
+      assertMay(method, request.call);
+      if (hasBody) assertBodyHeaders(request.headers, types);
+    },
+    handler: async (request, reply) => {
+      const message = read(request);
+      const answer = await upstream.call(method, message, callOf(request), request.signal);
+      return send(reply, answer, request.params);
+    },
+  });
+}
+
+function callOf(request: FastifyRequest) {
+  if (!request.call) throw new Error('A route of the contract was reached without a call context.');
+  return request.call;
+}
+
+/** `/v1/teams/{id}` as Fastify writes it: `/v1/teams/:id`. */
+export function routePattern(path: string): string {
+  return path.replaceAll(':', '::').replaceAll(/\{([^}]+)\}/g, ':$1');
+}
+
+const verbs: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
+
+/** Answers 405 with `Allow` (RFC 9110, 15.5.6) for the other methods of known paths. To be called after all routes were added. */
+export function refuseOtherMethods(app: FastifyInstance, paths: readonly string[]): void {
+  for (const url of new Set(paths)) {
+    const allowed = verbs.filter((verb) => app.hasRoute({ method: verb, url }));
+    const allow = allowed.join(', ');
+    app.route({
+      method: verbs.filter((verb) => !allowed.includes(verb)),
+      url,
+      schema: { hide: true },
+      onRequest: async (_request, reply) => {
+        reply.header('allow', allow);
+        throw new AppError('method_not_allowed', `This resource has the methods ${allow}.`);
+      },
+      handler: () => undefined,
+    });
+  }
+}

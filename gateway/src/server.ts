@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import type { Server, ServerOptions } from 'node:https';
+import type { Contract } from '@biz/protos';
+import type { CallContext } from '@biz/rpc';
+import { type Log, newId, type TraceContext, traceContext } from '@biz/service';
+import helmet from '@fastify/helmet';
+import { type FastifyHttpsOptions, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify, LogController } from 'fastify';
+import type { Authenticate, Principal } from './auth.ts';
+import { useBodyParsers } from './body.ts';
+import type { GatewayConfig } from './config.ts';
+import { addDocs, docPaths } from './docs.ts';
+import { answerErrors, sendProblem } from './failures.ts';
+import { requestIdHeader } from './headers.ts';
+import { addHealth, healthPaths } from './health.ts';
+import { refuseConnection, requestError } from './problem.ts';
+import type { Readiness } from './readiness.ts';
+import type { OnRefusal } from './refusals.ts';
+import { addContractRoutes, httpMethods, refuseOtherMethods, routePattern } from './routes.ts';
+import type { Upstream } from './upstream.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    trace: TraceContext;
+    /** Set when the token was good. */
+    principal: Principal | null;
+    /** Set when the caller's company was found. */
+    call: CallContext | null;
+  }
+}
+
+export type ServerParts = {
+  readonly config: GatewayConfig;
+  readonly log: Log;
+  readonly contract: Contract;
+  readonly authenticate: Authenticate;
+  readonly upstream: Upstream;
+  readonly readiness: Readiness;
+  readonly onRefusal: OnRefusal;
+};
+
+/** Largest request line and headers together, in bytes; above the longest token, so that a token too long is told as such. */
+const maxHeaderBytes = 32 * 1024;
+/** Longest path parameter, in characters. */
+const maxParamLength = 512;
+
+/** The HTTPS server with every route of the contract, the API document and the health endpoints; not yet listening. */
+export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
+  const { config, log, contract } = parts;
+  const app = fastify(serverOptions(config, log)) as unknown as FastifyInstance;
+  app.decorateRequest('principal', null);
+  app.decorateRequest('call', null);
+  app.setValidatorCompiler(() => () => true); // request.ts does it, for all parts at once
+  app.setSerializerCompiler(() => String); // answers are JSON text already
+  app.server.maxConnections = config.MAX_CONNECTIONS;
+  useBodyParsers(app);
+  answerErrors(app, log, parts.onRefusal);
+  app.addHook('onRequest', async (request, reply) => {
+    openTrace(request, reply);
+  });
+  logAccess(app, log);
+  await app.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] } },
+  });
+  await addDocs(app, contract, config.PUBLIC_URL);
+  addHealth(app, parts.readiness);
+  addContractRoutes(app, parts);
+  const paths = httpMethods(contract).flatMap(({ http }) => (http ? [routePattern(http.path)] : []));
+  refuseOtherMethods(app, [...paths, ...docPaths, ...healthPaths]);
+  await app.ready();
+  return app;
+}
+
+function serverOptions(config: GatewayConfig, log: Log): FastifyHttpsOptions<Server> {
+  const https: ServerOptions = {
+    cert: readFileSync(config.GATEWAY_CERT_FILE ?? config.TLS_CERT_FILE),
+    key: readFileSync(config.GATEWAY_KEY_FILE ?? config.TLS_KEY_FILE),
+    minVersion: 'TLSv1.2',
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: config.HEADERS_TIMEOUT_MS,
+    handshakeTimeout: config.HEADERS_TIMEOUT_MS,
+    connectionsCheckingInterval: 1_000,
+  };
+  return {
+    https,
+    // the framework's own lines would hold URLs, whose query may hold personal data
+    loggerInstance: log.child({}, { serializers: { req: () => undefined, res: () => undefined } }),
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (logger) => logger,
+    genReqId: (request) => requestIdHeader(request.headers) ?? newId(),
+    trustProxy: config.TRUSTED_PROXIES.length ? [...config.TRUSTED_PROXIES] : false,
+    bodyLimit: config.BODY_LIMIT,
+    requestTimeout: config.REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: config.KEEP_ALIVE_MS,
+    return503OnClosing: false, // what arrives while draining is still served; the connection closes after it
+    routerOptions: { maxParamLength },
+    clientErrorHandler: (error, socket) => {
+      const { trace_id } = traceContext();
+      const status = refuseConnection(error, socket, trace_id);
+      if (status !== undefined) log.info({ status, code: error.code, trace_id }, 'unreadable request');
+    },
+    frameworkErrors: (error, request, reply) => {
+      openTrace(request, reply);
+      sendProblem(reply as unknown as FastifyReply, request, requestError(error));
+    },
+  };
+}
+
+function openTrace(request: FastifyRequest, reply: FastifyReply): void {
+  const { traceparent } = request.headers;
+  request.trace = traceContext(typeof traceparent === 'string' ? traceparent : undefined);
+  reply.header('x-trace-id', request.trace.trace_id);
+  reply.header('x-request-id', request.id);
+}
+
+/** One line a request; the path as its pattern and no headers, since ids are enough to find the rest. */
+function logAccess(app: FastifyInstance, log: Log): void {
+  app.addHook('onResponse', async (request, reply) => {
+    log.info(
+      {
+        method: request.method,
+        route: request.routeOptions.url ?? null,
+        status: reply.raw.writableFinished ? reply.statusCode : 499,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+        trace_id: request.trace.trace_id,
+        actor: request.principal?.id,
+      },
+      'answered',
+    );
+  });
+}

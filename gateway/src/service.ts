@@ -1,0 +1,50 @@
+import type { AddressInfo } from 'node:net';
+import { loadContract } from '@biz/protos';
+import type { Log, RunningService } from '@biz/service';
+import { createAuthenticator } from './auth.ts';
+import type { GatewayConfig } from './config.ts';
+import { remoteKeys } from './keys.ts';
+import { createReadiness } from './readiness.ts';
+import { logRefusals, type OnRefusal } from './refusals.ts';
+import { createServer } from './server.ts';
+import { createUpstream } from './upstream.ts';
+
+/** Requests at work get this long to end when the gateway stops, in milliseconds; then their connections are cut. */
+const drainMs = 8_000;
+
+/** Starts the gateway: everything is built here, by hand, and closed in reverse. Throws when a setting or the contract is at fault. */
+export async function startGateway(
+  config: GatewayConfig,
+  log: Log,
+  over: { readonly onRefusal?: OnRefusal } = {},
+): Promise<RunningService> {
+  await using stack = new AsyncDisposableStack();
+  const contract = loadContract({ dirs: config.PROTO_DIRS });
+  const tls = { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE };
+  const keys = remoteKeys({
+    url: config.OIDC_JWKS_URL,
+    cooldownMs: config.OIDC_JWKS_COOLDOWN_MS,
+    maxAgeMs: config.OIDC_JWKS_MAX_AGE_MS,
+    timeoutMs: config.OIDC_JWKS_TIMEOUT_MS,
+  });
+  const authenticate = createAuthenticator({
+    keys,
+    issuer: config.OIDC_ISSUER,
+    audience: config.OIDC_AUDIENCE,
+    algorithms: config.OIDC_ALGORITHMS,
+    clockToleranceSeconds: config.OIDC_CLOCK_TOLERANCE_SECONDS,
+  });
+  const upstream = stack.use(createUpstream(contract, config.SERVICE_ADDRESSES, tls));
+  const readiness = stack.use(createReadiness(config.SERVICE_ADDRESSES, tls, { 'identity-provider': keys.ready }));
+  const onRefusal = over.onRefusal ?? logRefusals(log);
+  const app = await createServer({ config, log, contract, authenticate, upstream, readiness, onRefusal });
+  stack.defer(async () => {
+    const timer = setTimeout(() => app.server.closeAllConnections(), drainMs);
+    await app.close();
+    clearTimeout(timer);
+  });
+  await app.listen({ host: config.GATEWAY_HOST, port: config.GATEWAY_PORT });
+  const { port } = app.server.address() as AddressInfo;
+  const owned = stack.move();
+  return { address: `${config.GATEWAY_HOST}:${port}`, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}

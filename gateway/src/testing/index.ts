@@ -1,0 +1,3 @@
+export { type Answer, type TestGateway, testGateway } from './gateway.ts';
+export { type Behaviour, goodClaims, type TestIssuer, testIssuer } from './issuer.ts';
+export { type Received, someId, type TestServices, testServices } from './services.ts';
