@@ -1,0 +1,11 @@
+import { readConfig, serviceShape } from '@biz/service';
+import { z } from 'zod';
+
+const shape = { ...serviceShape, MONGODB_DATABASE: z.string().min(1).default('client_contractor') };
+
+export type Config = ReturnType<typeof readServiceConfig>;
+
+/** The only reader of the environment; throws an Error that names every fault. */
+export function readServiceConfig(env: NodeJS.ProcessEnv = process.env) {
+  return readConfig(shape, env);
+}
