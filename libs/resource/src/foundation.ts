@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto';
+import { createBus } from '@biz/bus';
+import { createEventStore, createRelay, type EventStore, type Mark, publishTo, type RelayOptions, type RulesByType } from '@biz/eventstore';
+import type { Contract } from '@biz/protos';
+import { createRpcServer, type Handler, type TlsFiles } from '@biz/rpc';
+import { createKeyring, type Keyring, readKek } from '@biz/sealing';
+import { connectMongo, type Log, type RunningService } from '@biz/service';
+
+/** The part of a service's configuration that its foundation needs; `serviceShape` of @biz/service and the database's name. */
+export interface FoundationConfig {
+  ENVIRONMENT: string;
+  GRPC_LISTEN: string;
+  ALLOWED_PEERS: readonly string[];
+  TLS_CA_FILE: string;
+  TLS_CERT_FILE: string;
+  TLS_KEY_FILE: string;
+  MONGODB_URL: string;
+  MONGODB_DATABASE: string;
+  KEYRING_DATABASE: string;
+  KAFKA_BROKERS: readonly string[];
+  AUDIT_TOPIC: string;
+  KEK?: string | undefined;
+  KEK_FILE?: string | undefined;
+}
+
+export interface FoundationOptions {
+  /** Name of the process, for example `cost-center`. */
+  name: string;
+  config: FoundationConfig;
+  contract: Contract;
+  log: Log;
+  /** The service's kinds of entities. */
+  models: readonly { entityType: string; rules: RulesByType[string]; filters: readonly string[] }[];
+  /** Marks of reactors beside the relay to Kafka. */
+  marks?: readonly Mark[];
+}
+
+/** What every domain service stands on: its store, the keyring, the relay to Kafka, and what closes them. */
+export interface Foundation {
+  readonly store: EventStore;
+  readonly keyring: Keyring;
+  readonly environment: string;
+  readonly tls: TlsFiles;
+  /** Closed with the service, before what was opened earlier. */
+  use<Part extends Disposable | AsyncDisposable>(part: Part): Part;
+  /** A further reactor to the events, with its own mark and lease. */
+  react(options: Pick<RelayOptions, 'mark' | 'deliver'> & Partial<RelayOptions>): void;
+  /** Offers the services over gRPC; disposing the answer ends everything. The last step of a start. */
+  serve(services: readonly string[], handlers: Readonly<Record<string, Handler>>): Promise<RunningService>;
+  /** For a start that fails before `serve`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Opens the stores (indexes made, `current` repaired) and starts the relay. Throws when MongoDB is away or the
+ * key-encryption key is missing; Kafka may be away.
+ */
+export async function openFoundation(options: FoundationOptions): Promise<Foundation> {
+  const { name, config, contract, log } = options;
+  await using stack = new AsyncDisposableStack();
+  const mongo = connectMongo(config.MONGODB_URL, { appName: name });
+  stack.defer(() => mongo.close());
+  const kek = await readKek({ ...(config.KEK && { value: config.KEK }), ...(config.KEK_FILE && { file: config.KEK_FILE }) });
+  const keyring = createKeyring({ database: mongo.db(config.KEYRING_DATABASE), kek });
+  const store = createEventStore({
+    db: mongo.db(config.MONGODB_DATABASE),
+    entities: Object.fromEntries(options.models.map(({ entityType, rules }) => [entityType, rules])),
+    lookups: [...new Set(options.models.flatMap(({ filters }) => filters))],
+    marks: options.marks ?? [],
+    log,
+  });
+  await Promise.all([keyring.ensureIndexes(), store.ensureIndexes()]);
+  const behind = await store.repair();
+  if (behind > 0) log.info({ behind }, 'current state repaired from events');
+  const bus = stack.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: name, log }));
+  const identity = { service: `${name.replaceAll('-', '_')}_service`, instance: randomUUID() };
+  const deliver = publishTo(bus.producer(), config.AUDIT_TOPIC, identity);
+  const react: Foundation['react'] = (relay) => void closing.use(createRelay({ store, log, ...relay }));
+  const tls = { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE };
+  const closing = stack.move();
+  react({ mark: 'published_at', deliver });
+  return {
+    store,
+    keyring,
+    environment: config.ENVIRONMENT,
+    tls,
+    react,
+    use: (part) => closing.use(part),
+    serve: (services, handlers) =>
+      orDispose(closing, async () => {
+        const reflection = config.ENVIRONMENT === 'local';
+        const { GRPC_LISTEN: listen, ALLOWED_PEERS: allowedPeers } = config;
+        const server = closing.use(await createRpcServer({ contract, services, handlers, listen, tls, allowedPeers, reflection, log }));
+        return { address: server.address, [Symbol.asyncDispose]: () => closing.disposeAsync() };
+      }),
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
+
+async function orDispose<Result>(stack: AsyncDisposableStack, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
