@@ -1,7 +1,8 @@
 // Entry of `npm start`, `npm test` and the like. Runs on the machine's Node (20 or later) with nothing installed yet: installs the packages when
 // they are missing or not those of the lock file, then runs the command on the project's own Node.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +17,8 @@ const commands = {
 };
 
 const root = join(fileURLToPath(import.meta.url), '..', '..', '..');
+/** Hash of the lock file that the packages were installed from. */
+const stamp = join(root, 'node_modules', '.biz-lock-hash');
 const [command = '', ...args] = process.argv.slice(2);
 
 process.exitCode = await main().catch((error) => {
@@ -36,10 +39,12 @@ async function main() {
   return run(node, ['--conditions=source', '--disable-warning=TimeoutNegativeWarning', join(root, script), ...args], { ipc: true });
 }
 
-/** npm notes what it installed: the same as the lock file, but for optional packages of other systems. */
+/** Installed from this very lock file; or by hand, and npm's own note of it says the same, but for optional packages of other systems. */
 function isInstalled() {
+  if (!existsSync(join(root, 'node_modules', '.bin', 'node'))) return false;
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lockHash()) return true;
   const note = join(root, 'node_modules', '.package-lock.json');
-  if (!existsSync(note) || !existsSync(join(root, 'node_modules', '.bin', 'node'))) return false;
+  if (!existsSync(note)) return false;
   const wanted = packagesOf(join(root, 'package-lock.json'));
   const present = packagesOf(note);
   const isThere = ([path, entry]) => {
@@ -53,6 +58,12 @@ function isInstalled() {
 
 function same(left, right) {
   return left.version === right.version && left.integrity === right.integrity && left.resolved === right.resolved;
+}
+
+function lockHash() {
+  return createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
 }
 
 function packagesOf(file) {
@@ -76,6 +87,7 @@ async function install() {
       'npm did not install the project\'s Node (package "node"): its install script may be switched off (npm config get ignore-scripts)',
     );
   }
+  writeFileSync(stamp, lockHash());
   console.log(`Installed in ${Math.round((Date.now() - started) / 1000)} s`);
 }
 
