@@ -1,11 +1,12 @@
 import { createEventStore, type EventStore } from '@biz/eventstore';
 import type { JsonObject } from '@biz/json';
+import { loadContract } from '@biz/protos';
 import { createKeyring, type Keyring, readKek, sealFields } from '@biz/sealing';
 import { newId, traceContext } from '@biz/service';
 import { type TestDatabase, testDatabase, until } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDirectory } from './directory.ts';
-import { entityRules } from './entities.ts';
+import { defineEntities, storeModels } from './entities.ts';
 import { createKeycloakAdmin } from './keycloak.ts';
 import { startSync, syncMark } from './sync.ts';
 import { createSyncQueue, type SyncQueue } from './sync-queue.ts';
@@ -24,7 +25,13 @@ let sync: AsyncDisposable;
 beforeAll(async () => {
   [realm, database] = await Promise.all([testRealm(), testDatabase('identity')]);
   proxy = await testProxy(realm.url);
-  store = createEventStore({ db: database.db, entities: entityRules, lookups: ['profile_id', 'company_id'], marks: [syncMark] });
+  const models = storeModels(defineEntities(loadContract()));
+  store = createEventStore({
+    db: database.db,
+    entities: Object.fromEntries(models.map(({ entityType, rules }) => [entityType, rules])),
+    lookups: models.flatMap(({ filters }) => filters),
+    marks: [syncMark],
+  });
   keyring = createKeyring({ database: database.db, kek: await readKek({ value: Buffer.alloc(32, 1).toString('base64') }) });
   queue = createSyncQueue(database.db);
   await Promise.all([store.ensureIndexes(), keyring.ensureIndexes(), queue.ensureIndexes()]);

@@ -1,6 +1,7 @@
 import type { CurrentDocument, EventDocument, EventStore } from '@biz/eventstore';
 import { type Keyring, openFields } from '@biz/sealing';
 import type { DirectoryUser } from './directory.ts';
+import { companyLookup } from './entities.ts';
 import type { ProfileState } from './profile.ts';
 import type { UserState } from './user.ts';
 
@@ -14,7 +15,7 @@ export type Wanted = { readonly absent: { id: string; username: string } } | { r
 export async function wantedUser(store: EventStore, keyring: Pick<Keyring, 'open'>, userId: string): Promise<Wanted | undefined> {
   const entity = await store.load('user', userId);
   if (!entity) return undefined;
-  const state = entity.state as UserState;
+  const state = entity.state as unknown as UserState;
   const absent = { absent: { id: userId, username: state.username } };
   if (entity.status === 'deleted') return absent;
   const [opened] = await openFields(keyring, [{ company_id: entity.company_id, data: entity.state }]);
@@ -33,7 +34,7 @@ export async function wantedUser(store: EventStore, keyring: Pick<Keyring, 'open
       companies: companies.flatMap((company) => (company === '*' ? company : isActive(company) ? company._id : [])),
       clients: state.client_ids ?? [],
       locale: state.locale ?? undefined,
-      roles: [...new Set(profiles.filter(isActive).flatMap((profile) => (profile.state as ProfileState).roles))],
+      roles: [...new Set(profiles.filter(isActive).flatMap((profile) => (profile.state as unknown as ProfileState).roles))],
     },
   };
 }
@@ -42,7 +43,7 @@ export async function wantedUser(store: EventStore, keyring: Pick<Keyring, 'open
 export async function usersConcerned(store: EventStore, event: EventDocument): Promise<string[]> {
   const { entity_type, entity_id } = event.meta;
   if (entity_type === 'user') return [entity_id];
-  const key = { profile: 'keys.profile_id', company: 'keys.company_id' }[entity_type];
+  const key = { profile: 'keys.profile_id', company: `keys.${companyLookup}` }[entity_type];
   if (!key || !changesUsers(event)) return [];
   const users = await store.current.find({ entity_type: 'user', [key]: entity_id }, { projection: { _id: 1 } }).toArray();
   return users.map((user) => user._id);
