@@ -1,25 +1,6 @@
 import { readFileSync } from 'node:fs';
+import type { RunFile } from '@biz/local';
 import { inject } from 'vitest';
-
-/** `.local/run.json` of the fleet under test, as docs/running.md describes it. */
-export type Run = {
-  readonly gateway: string;
-  readonly ca_file: string;
-  readonly kafka_brokers: string;
-  readonly mongodb_url: string;
-  readonly keycloak_url: string;
-  readonly realm: string;
-  readonly client_id: string;
-  readonly smtp_url: string | null;
-  readonly mail_url: string | null;
-  readonly services: Readonly<Record<string, { readonly grpc: string; readonly pid: number; readonly database: string }>>;
-  readonly users: readonly {
-    readonly username: string;
-    readonly password: string;
-    readonly roles: readonly string[];
-    readonly companies: readonly string[];
-  }[];
-};
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -34,6 +15,6 @@ export function localDir(): string {
 }
 
 /** Where things are now; read anew each time, for a process that was started again has another pid. */
-export function currentRun(): Run {
+export function currentRun(): RunFile {
   return JSON.parse(readFileSync(`${localDir()}/run.json`, 'utf8'));
 }

@@ -1,0 +1,20 @@
+// `npm run bench [name …]`: every benchmark, or those named. Each prints its figures beside their floors and all go to results.json.
+import { launchFleet } from '@biz/local';
+import { benchMemory } from './memory.ts';
+import { benchMutation } from './mutation.ts';
+import { Report } from './report.ts';
+
+const report = new Report();
+const named = process.argv.slice(2);
+const wanted = (name: string) => named.length === 0 || named.includes(name);
+
+if (wanted('fleet')) {
+  await using fleet = await launchFleet();
+  report.add('later start (engines installed, empty data)', fleet.startedInMs / 1000, 's', {
+    target: '<= 45',
+    ok: fleet.startedInMs <= 45_000,
+  });
+  await benchMutation(fleet, report);
+  benchMemory(fleet, report);
+}
+report.write();
