@@ -32,7 +32,7 @@ export function envelopeOf(
       entity_version: event.version,
       action_type: meta.action_type,
       sealing: 'fields',
-      blind_indexes: meta.blind_indexes,
+      blind_indexes: meta.blind_indexes && { document: meta.blind_indexes.document, email: meta.blind_indexes.email },
     },
   };
   return {

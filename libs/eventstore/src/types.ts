@@ -6,6 +6,9 @@ export type ActionType = 'new' | 'update' | 'delete' | 'disable' | 'enable';
 export interface BlindIndexes {
   document?: string;
   email?: string;
+  /** The same under the key of no company, for what is unique in all of them; stays in the store. */
+  document_everywhere?: string;
+  email_everywhere?: string;
 }
 
 /** Who did what to whom, as the envelope tells it. */

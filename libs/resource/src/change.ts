@@ -144,11 +144,18 @@ async function sealed<State extends EntityState, Extra, Facts>(
   }));
   const [data = plain] = await sealFields(keyring, [{ company_id, event_id, data: plain, fields }]);
   // The audit files a blind index under the event's ownership id: that of somebody else's field must not be among them.
-  const found = present.flatMap(({ name, blind }, at) =>
-    blind && fields[at]?.ownership_id === ownership_id ? [{ company_id, kind: blind, value: String(plain[name]) }] : [],
-  );
+  const found = present.flatMap(({ name, blind }, at) => {
+    if (!blind || fields[at]?.ownership_id !== ownership_id) return [];
+    const item = { kind: blind, value: String(plain[name]) };
+    const everywhere = model.unique?.some((unique) => unique.field === name && unique.within === 'everything');
+    return [
+      { as: blind as keyof BlindIndexes, company_id, ...item },
+      // the index of a company says nothing in another one
+      ...(everywhere ? [{ as: `${blind}_everywhere` as const, company_id: null, ...item }] : []),
+    ];
+  });
   const indexes = found.length > 0 ? await keyring.blindIndexes(found) : [];
-  return { data, blind_indexes: Object.fromEntries(found.map(({ kind }, at) => [kind, indexes[at]])) };
+  return { data, blind_indexes: Object.fromEntries(found.map((item, at) => [item.as, indexes[at]])) };
 }
 
 /** Whose data: the company's (an entity without one is its own), the entity's, or that of whom a field names. */

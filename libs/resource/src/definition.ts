@@ -1,4 +1,4 @@
-import type { Claim, CurrentDocument, EntityRules } from '@biz/eventstore';
+import type { BlindIndexes, Claim, CurrentDocument, EntityRules } from '@biz/eventstore';
 import { sha256Hex } from '@biz/json';
 import { type Contract, type MessageModel, type MethodModel, type PersonalField, personalFields, type ServiceModel } from '@biz/protos';
 import type { CallContext } from '@biz/rpc';
@@ -102,7 +102,9 @@ function rulesOf<State extends EntityState, Extra, Facts>(
     },
     claims: (entity) =>
       (definition.unique ?? []).flatMap((unique) => {
-        const value = lookupValue(entity, unique.field, blindOf(unique.field));
+        const blind = blindOf(unique.field);
+        const everywhere = blind && unique.within === 'everything' ? (`${blind}_everywhere` as const) : blind;
+        const value = lookupValue(entity, unique.field, everywhere);
         return typeof value === 'string' ? [claimOf(entityType, entity, unique, value)] : [];
       }),
   };
@@ -112,7 +114,7 @@ function rulesOf<State extends EntityState, Extra, Facts>(
 function lookupValue(
   entity: Omit<CurrentDocument, 'keys'>,
   name: string,
-  blind: 'document' | 'email' | undefined,
+  blind: keyof BlindIndexes | undefined,
 ): string | string[] | undefined {
   const value = entity.state[name];
   if (value === undefined || value === null) return undefined;

@@ -99,10 +99,10 @@ function profileFaults(ids: readonly string[], present: readonly string[], { pro
 }
 
 /** A caller gives only companies that the caller has; the platform any that exists, and all of them. */
-function companyFaults(ids: readonly string[], present: readonly string[], { companies, callers }: UserFacts): Fault[] {
+function companyFaults(ids: readonly string[], present: readonly string[], { companies, callers, home }: UserFacts): Fault[] {
   const platform = callers.includes(everyCompany);
   return ids.flatMap((id, index) => {
-    if (present.includes(id) || (platform && id === everyCompany)) return [];
+    if (id === home || present.includes(id) || (platform && id === everyCompany)) return [];
     const exists = companies.has(id) && companies.get(id)?.status !== 'deleted';
     if (exists && (platform || callers.includes(id))) return [];
     return [{ path: `/company_ids/${index}`, message: 'is not a company of yours' }];
