@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { type Fleet, gatewaySpec, serviceSpec, services } from './fleet.ts';
+import { repository } from './layout.ts';
+
+const ports = Object.fromEntries([...services.map(({ name }) => name), 'gateway'].map((name, index) => [name, 20_001 + index]));
+const fleet: Fleet = {
+  ports,
+  tls: { caFile: '/tls/ca.pem', tls: (name) => ({ caFile: '/tls/ca.pem', certFile: `/tls/${name}.pem`, keyFile: `/tls/${name}-key.pem` }) },
+  kekFile: '/keys/kek',
+  mongodbUrl: 'mongodb://127.0.0.1:20100',
+  kafkaBrokers: '127.0.0.1:20101',
+  smtpUrl: 'smtp://127.0.0.1:20102',
+  keycloak: { url: 'http://127.0.0.1:20103', realm: 'biz', identitySecretFile: '/keys/identity-client' },
+  logLevel: 'info',
+};
+
+test('each service is a folder, has an address, a database and a certificate of its own, and knows all others', () => {
+  const specs = services.map((service) => serviceSpec(fleet, service));
+  for (const name of ['GRPC_LISTEN', 'MONGODB_DATABASE', 'TLS_CERT_FILE', 'TLS_KEY_FILE']) {
+    expect(new Set(specs.map((spec) => spec.env?.[name])).size).toBe(6);
+  }
+  for (const spec of specs) {
+    expect(existsSync(join(repository, 'services', spec.name, 'package.json'))).toBe(true);
+    expect(spec.env?.SERVICE_ADDRESSES?.split(',')).toHaveLength(6);
+  }
+  expect(specs.map((spec) => spec.env?.MONGODB_DATABASE)).toContain('client_contractor');
+});
+
+test('the gateway knows whose tokens it takes', () => {
+  expect(gatewaySpec(fleet).env).toMatchObject({
+    OIDC_ISSUER: 'http://127.0.0.1:20103/realms/biz',
+    OIDC_AUDIENCE: 'biz-api',
+    GATEWAY_PORT: String(ports.gateway),
+    PUBLIC_URL: `https://localhost:${ports.gateway}`,
+  });
+});
+
+test('secrets reach a process as files, never in arguments or variables', () => {
+  for (const spec of [...services.map((service) => serviceSpec(fleet, service)), gatewaySpec(fleet)]) {
+    const names = Object.keys(spec.env ?? {}).filter((name) => /SECRET|KEK|PASSWORD/.test(name));
+    expect(names.filter((name) => !name.endsWith('_FILE'))).toEqual([]);
+  }
+});

@@ -1,0 +1,50 @@
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { localUsers, type RunFile, readRunFile, removeRunFile, writeRunFile } from './run-file.ts';
+import { columns, tableOf } from './table.ts';
+
+const run: RunFile = {
+  gateway: 'https://localhost:8443',
+  ca_file: '/tls/ca.pem',
+  kafka_brokers: '127.0.0.1:1',
+  mongodb_url: 'mongodb://127.0.0.1:2',
+  keycloak_url: 'http://127.0.0.1:3',
+  realm: 'biz',
+  client_id: 'biz-cli',
+  elasticsearch_url: null,
+  smtp_url: 'smtp://127.0.0.1:4',
+  mail_url: null,
+  services: { audit: { grpc: '127.0.0.1:5', pid: 77, database: 'audit' } },
+  users: localUsers(),
+};
+
+test('is written whole, for its owner only, and read back', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'biz-run-'));
+  const file = join(folder, 'run.json');
+  expect(await readRunFile(file)).toBeUndefined();
+  await writeRunFile(file, run);
+  expect(await readRunFile(file)).toEqual(run);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  expect(await readdir(folder)).toEqual(['run.json']);
+  await removeRunFile(file);
+  expect(await readRunFile(file)).toBeUndefined();
+  await rm(folder, { recursive: true });
+});
+
+test('people see every address and user, and nothing of what does not run', () => {
+  const table = tableOf(run);
+  for (const text of ['https://localhost:8443/docs', '127.0.0.1:5 (database audit)', 'manager-a', 'platform'])
+    expect(table).toContain(text);
+  expect(table).not.toContain('elasticsearch');
+});
+
+test('columns are as wide as their widest cell', () => {
+  expect(
+    columns([
+      ['a', 'bbb', 'c'],
+      ['aaa', 'b', ''],
+    ]),
+  ).toEqual(['  a    bbb  c', '  aaa  b']);
+});
