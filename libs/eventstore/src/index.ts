@@ -17,3 +17,4 @@ export type {
   EventMeta,
   Idempotency,
 } from './types.ts';
+export { startWorker, type Worker, type WorkerOptions } from './worker.ts';

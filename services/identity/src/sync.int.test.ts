@@ -47,7 +47,7 @@ afterAll(async () => {
 
 function start(): AsyncDisposable {
   const directory = createDirectory(createKeycloakAdmin({ ...realm, url: proxy.url }));
-  return startSync({ store, keyring, directory, queue, log: { info: () => {}, warn: () => {} }, pollMs: 50, maxBackoffMs: 200 });
+  return startSync({ store, keyring, directory, queue, log: { warn: () => {} }, pollMs: 50, maxBackoffMs: 200 });
 }
 
 /** Appends an event as a command of the service does, personal fields sealed. */

@@ -1,6 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { isUnavailable } from '@biz/errors';
-import { createLease, createRelay, type EventDocument, type EventStore, type Relay } from '@biz/eventstore';
+import { createRelay, type EventDocument, type EventStore, startWorker } from '@biz/eventstore';
 import type { Keyring } from '@biz/sealing';
 import type { Directory } from './directory.ts';
 import { KeycloakRefusal } from './keycloak.ts';
@@ -22,16 +21,11 @@ export type SyncOptions = {
   readonly maxBackoffMs?: number;
 };
 
-export type SyncLog = {
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-};
+export type SyncLog = { warn(details: object, message: string): void };
 
 /** Users told at the same time. */
 const inParallel = 4;
 const batchSize = 100;
-const firstBackoffMs = 250;
-const leaseMs = 5_000;
 
 /**
  * Keeps Keycloak in step. A relay puts the users that each event concerns into a durable queue and marks the event; a worker tells Keycloak
@@ -39,8 +33,10 @@ const leaseMs = 5_000;
  */
 export function startSync(options: SyncOptions): AsyncDisposable {
   const { store, queue, log } = options;
-  const worker = startWorker(options);
-  const relay: Relay = createRelay({
+  const { pollMs = 500, maxBackoffMs = 30_000 } = options;
+  const work = (stopping: AbortSignal) => tellDue(options, stopping);
+  const worker = startWorker({ db: store.db, lease: 'keycloak', work, pollMs, maxBackoffMs, log });
+  const relay = createRelay({
     store,
     mark: syncMark,
     log,
@@ -52,7 +48,7 @@ export function startSync(options: SyncOptions): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
       await relay.stop();
-      await worker.stop();
+      await worker[Symbol.asyncDispose]();
     },
   };
 }
@@ -61,45 +57,6 @@ async function concerned(store: EventStore, batch: readonly EventDocument[]): Pr
   const users = new Set<string>();
   for (const event of batch) for (const id of await usersConcerned(store, event)) users.add(id);
   return [...users];
-}
-
-function startWorker(options: SyncOptions): { wake(): void; stop(): Promise<void> } {
-  const { store, queue, log, pollMs = 1_000, maxBackoffMs = 30_000 } = options;
-  // two workers would end well too (see SyncQueue.done), only with more work
-  const lease = createLease({ db: store.db, name: 'keycloak', leaseMs });
-  const stopping = new AbortController();
-  let wake = () => {};
-
-  async function run(): Promise<void> {
-    let failures = 0;
-    while (!stopping.signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      wake = resolve;
-      try {
-        const worked = (await lease.hold()) && (await lease.keep(() => tellDue(options, stopping.signal)));
-        if (failures > 0) log.info({ failures }, 'Keycloak is back');
-        failures = 0;
-        if (!worked) await Promise.race([promise, sleep(pollMs, stopping.signal)]);
-      } catch (error) {
-        failures += 1;
-        const waiting = await queue.size().catch(() => undefined);
-        log.warn({ err: error, failures, ...waiting }, 'Keycloak could not be told; trying again');
-        const ceiling = Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(failures, 16));
-        await sleep(ceiling / 2 + (Math.random() * ceiling) / 2, stopping.signal);
-      }
-    }
-    await lease.release().catch(() => undefined);
-  }
-
-  const running = run();
-  return {
-    wake: () => wake(),
-    async stop() {
-      stopping.abort();
-      wake();
-      await running;
-    },
-  };
 }
 
 /** Tells what is due; true when there was anything. Throws when Keycloak (or the database) is away. */
@@ -129,8 +86,4 @@ async function tell({ store, keyring, directory, queue, log }: SyncOptions, entr
     log.warn({ err: error, user_id: entry._id, attempts: entry.attempts + 1 }, 'Keycloak does not take a user; trying again later');
     await queue.refused(entry, reason);
   }
-}
-
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await pause(ms, undefined, { signal }).catch(() => undefined);
 }
