@@ -35,7 +35,8 @@ const knownRoles = new Set(['admin', 'manager', 'auditor', 'dpo', 'user']);
 
 /**
  * Verification of Keycloak access tokens by jose: pinned algorithms, issuer, audience, `exp` required, `nbf`, and `typ` Bearer, so that
- * an ID or refresh token is not taken for an access token. Verified tokens are remembered by their SHA-256 until they expire, a minute at most.
+ * an ID or refresh token is not taken for an access token. Verified tokens are remembered by their SHA-256 until they expire, a
+ * minute at most, and never longer than the keys they were verified with.
  */
 export function createAuthenticator(options: AuthOptions): Authenticate {
   const cache = new LRUCache<string, Principal>({ max: cacheSize });
@@ -53,7 +54,7 @@ export function createAuthenticator(options: AuthOptions): Authenticate {
     if (known) return known;
     const payload = await verify(token, options.keys, rules);
     const principal = principalOf(payload);
-    const ttl = Math.min(cacheMs, (payload.exp ?? 0) * 1000 - Date.now());
+    const ttl = Math.min(cacheMs, (payload.exp ?? 0) * 1000 - Date.now(), options.keys.freshForMs());
     if (ttl > 0) cache.set(key, principal, { ttl });
     return principal;
   };

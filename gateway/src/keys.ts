@@ -1,9 +1,11 @@
 import { AppError } from '@biz/errors';
-import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from 'jose';
+import { createRemoteJWKSet, customFetch, type ExportedJWKSCache, errors, type JWTVerifyGetKey, jwksCache } from 'jose';
 
 export type KeySource = {
   /** The key that a token's header names. Throws a JOSEError when there is none, AppError `unavailable` when the key server is away. */
   readonly find: JWTVerifyGetKey;
+  /** How long the keys in hand may still be used, in milliseconds; what was verified with them must not be believed for longer. */
+  freshForMs(): number;
   /** Whether keys are there that may be used; asks for them when not. */
   ready(): Promise<boolean>;
 };
@@ -24,26 +26,28 @@ const retryMs = 2_000;
  * about to expire.
  */
 export function remoteKeys(options: KeySourceOptions): KeySource {
-  const state = { fetchedAt: 0, failedAt: 0 };
-  const resting = () => Date.now() < state.failedAt + retryMs;
+  const loaded = {} as ExportedJWKSCache; // jose notes here when it loaded them
+  let failedAt = 0;
+  const resting = () => Date.now() < failedAt + retryMs;
+  const noteFailure = () => {
+    if (!resting()) failedAt = Date.now();
+  };
   const remote = createRemoteJWKSet(new URL(options.url), {
     cooldownDuration: options.cooldownMs,
     cacheMaxAge: options.maxAgeMs,
     timeoutDuration: options.timeoutMs,
-    [customFetch]: (url, init) => {
+    [jwksCache]: loaded,
+    [customFetch]: async (url, init) => {
       if (resting()) throw new Error('The key server did not answer a moment ago.');
-      state.fetchedAt = Date.now();
       return fetch(url, init);
     },
   });
-  const noteFailure = () => {
-    if (!resting()) state.failedAt = Date.now();
-  };
+  const freshForMs = () => (loaded.uat ?? 0) + options.maxAgeMs - Date.now();
   const refreshAhead = () => {
-    if (!remote.fresh || remote.reloading || resting() || Date.now() < state.fetchedAt + options.maxAgeMs / 2) return;
-    remote.reload().catch(noteFailure);
+    if (remote.fresh && !remote.reloading && !resting() && freshForMs() < options.maxAgeMs / 2) remote.reload().catch(noteFailure);
   };
   return {
+    freshForMs,
     find: async (header, token) => {
       refreshAhead();
       try {

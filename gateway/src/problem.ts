@@ -37,7 +37,6 @@ function headersOf(error: AppError, status: number): Record<string, string> {
   const bearer = error.code === 'token_missing' ? 'Bearer realm="biz"' : 'Bearer realm="biz", error="invalid_token"';
   return {
     'content-type': problemType,
-    'cache-control': 'no-store',
     ...(error.retryAfterSeconds ? { 'retry-after': String(error.retryAfterSeconds) } : {}),
     ...(status === 401 ? { 'www-authenticate': bearer } : {}),
   };
@@ -64,6 +63,7 @@ const frameworkErrors: Partial<Record<string, [ErrorCode, string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['too_large', 'The body is larger than the limit.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported_media_type', 'The body must be JSON, and its content type must say so.'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid_request', 'The body has another length than Content-Length says.'],
+  FST_ERR_MAX_PARAM_LENGTH: ['invalid_request', 'A part of the path is too long.'],
   FST_ERR_BAD_URL: ['invalid_request', 'The path is not well-formed.'],
 };
 

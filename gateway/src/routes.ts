@@ -1,7 +1,7 @@
 import { AppError } from '@biz/errors';
 import type { Contract, MethodModel } from '@biz/protos';
 import { assertMay } from '@biz/rpc';
-import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { compileAnswer } from './answer.ts';
 import type { Authenticate } from './auth.ts';
 import { assertBodyHeaders, bodyTypes } from './body.ts';
@@ -41,7 +41,7 @@ function addRoute(app: FastifyInstance, method: MethodModel, { authenticate, ups
     },
     handler: async (request, reply) => {
       const message = read(request);
-      const answer = await upstream.call(method, message, callOf(request), request.signal);
+      const answer = await upstream.call(method, message, callOf(request), gone(reply));
       return send(reply, answer, request.params);
     },
   });
@@ -50,6 +50,15 @@ function addRoute(app: FastifyInstance, method: MethodModel, { authenticate, ups
 function callOf(request: FastifyRequest) {
   if (!request.call) throw new Error('A route of the contract was reached without a call context.');
   return request.call;
+}
+
+/** Aborted when the client goes away before its answer. The framework's own signal is aborted as soon as a body was read. */
+function gone({ raw }: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  raw.once('close', () => {
+    if (!raw.writableFinished) controller.abort();
+  });
+  return controller.signal;
 }
 
 /** `/v1/teams/{id}` as Fastify writes it: `/v1/teams/:id`. */

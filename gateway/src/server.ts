@@ -110,6 +110,7 @@ function openTrace(request: FastifyRequest, reply: FastifyReply): void {
   request.trace = traceContext(typeof traceparent === 'string' ? traceparent : undefined);
   reply.header('x-trace-id', request.trace.trace_id);
   reply.header('x-request-id', request.id);
+  reply.header('cache-control', 'no-store'); // answers hold personal data
 }
 
 /** One line a request; the path as its pattern and no headers, since ids are enough to find the rest. */

@@ -4,7 +4,7 @@ import type { TestTls } from '@biz/testing';
 import { type Logger, pino } from 'pino';
 import { Agent, fetch, type RequestInit } from 'undici';
 import { readGatewayConfig } from '../config.ts';
-import type { Refusal } from '../refusals.ts';
+import { logRefusals, type Refusal } from '../refusals.ts';
 import { startGateway } from '../service.ts';
 import type { TestIssuer } from './issuer.ts';
 
@@ -43,7 +43,13 @@ export async function testGateway(tls: TestTls, issuer: TestIssuer, env: Record<
     OIDC_JWKS_URL: issuer.jwksUrl,
     ...env,
   });
-  const running = await startGateway(config, capture(lines), { onRefusal: (refusal) => refusals.push(refusal) });
+  const log = capture(lines);
+  const tell = logRefusals(log);
+  const onRefusal = (refusal: Refusal) => {
+    refusals.push(refusal);
+    tell(refusal);
+  };
+  const running = await startGateway(config, log, { onRefusal });
   const agent = new Agent({ connect: { ca: readFileSync(files.caFile) }, connections: 20 });
   const url = `https://localhost:${running.address.split(':')[1]}`;
   const send: TestGateway['send'] = async (method, path, init = {}) => {

@@ -32,7 +32,9 @@ export async function testIssuer(): Promise<TestIssuer> {
     if (state.behaviour === 'hang') return void held.add(response);
     if (state.behaviour === 'error') return void response.writeHead(500).end();
     if (state.behaviour === 'html') return void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Starting</html>');
-    const keys = await Promise.all([...state.keys].map(async ([kid, { publicKey }]) => ({ ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' })));
+    const keys = await Promise.all(
+      [...state.keys].map(async ([kid, { publicKey }]) => ({ ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' })),
+    );
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys }));
   });
   server.listen(0, '127.0.0.1');
@@ -59,7 +61,9 @@ export async function testIssuer(): Promise<TestIssuer> {
     publicKeyPem: async () => new TextEncoder().encode(JSON.stringify(await exportJWK((state.keys.get(kid()) as Keys).publicKey))),
     token: async (claims = {}, header = {}) => {
       const { privateKey } = state.keys.get(kid()) as Keys;
-      return new SignJWT(goodClaims(issuer, claims)).setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: kid(), ...header }).sign(privateKey);
+      return new SignJWT(goodClaims(issuer, claims))
+        .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: kid(), ...header })
+        .sign(privateKey);
     },
     stop,
     [Symbol.asyncDispose]: stop,

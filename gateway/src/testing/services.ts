@@ -55,7 +55,9 @@ function handlerOf(method: MethodModel, received: Received[], handlers: Map<stri
 }
 
 function example(message: MessageModel, request: Record<string, unknown>): object {
-  return Object.fromEntries(message.fields.flatMap((field) => (field.repeated || field.map ? [] : [[field.name, exampleValue(field, request)]])));
+  return Object.fromEntries(
+    message.fields.flatMap((field) => (field.repeated || field.map ? [] : [[field.name, exampleValue(field, request)]])),
+  );
 }
 
 function exampleValue(field: FieldModel, request: Record<string, unknown>): unknown {
