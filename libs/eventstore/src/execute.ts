@@ -17,6 +17,8 @@ export interface Next {
 export interface Command {
   entityType: string;
   entityId: string;
+  /** The entity is new: nothing is read before the append, which finds out if it is not. */
+  creates?: boolean;
   /** Whether the caller may know of the entity at all; throws what it throws. Comes before the version is compared. */
   admit?: (entity: CurrentDocument | undefined) => void;
   /**
@@ -66,7 +68,7 @@ export async function execute(parts: StoreParts, command: Command): Promise<Exec
 
 async function run(parts: StoreParts, command: Command): Promise<Executed> {
   const { entityType, entityId, retries = 10 } = command;
-  let { entity, fresh } = await load(parts, entityType, entityId);
+  let { entity, fresh } = command.creates ? { entity: undefined, fresh: true } : await load(parts, entityType, entityId);
   for (let races = 0; ; ) {
     const decision = await decide(parts, command, entity);
     if ('append' in decision) {

@@ -93,7 +93,7 @@ async function deliverNext(options: RelayOptions, signal: AbortSignal): Promise<
  * an event just before it is inserted, and then meet the next one. An event is only appended after the one before it, so
  * a second look finds the one that was missed.
  */
-async function inOrder(store: EventStore, mark: Mark, found: EventDocument[]): Promise<EventDocument[]> {
+export async function inOrder(store: EventStore, mark: Mark, found: EventDocument[]): Promise<EventDocument[]> {
   const last = found.at(-1)?._id ?? '';
   const seen = new Set(found.map(({ _id }) => _id));
   const undelivered = store.events.find({ ...undone(mark), _id: { $lt: last } }, { projection: { stream_id: 1 } });

@@ -44,6 +44,27 @@ describe('one command', () => {
     expect(await store.load('thing', 'one')).toEqual(entity);
   });
 
+  test('that is thought to make something finds out when it is there', async () => {
+    const create = (over: object) =>
+      change(
+        'new',
+        { code: 'NEW' },
+        {
+          creates: true,
+          decide: (entity) => {
+            if (entity) throw new AppError('already_exists', 'there');
+            return draft('created', { id: 'new', code: 'NEW' });
+          },
+          ...over,
+        },
+      );
+    const idempotency = { actor: 'u1', key: 'new', hash: 'h' };
+    const first = await store.execute(create({ idempotency }));
+    expect(await store.execute(create({ idempotency }))).toMatchObject({ replayed: true, entity: first.entity });
+    await expect(store.execute(create({}))).rejects.toMatchObject({ code: 'already_exists' });
+    expect(await store.claims.findOne({ _id: 'c1/NEW' })).toMatchObject({ holders: [first.event?._id] });
+  });
+
   test('that changes nothing appends nothing', async () => {
     await store.execute(change('noop', {}));
     const { entity, event } = await store.execute(change('noop', {}, { decide: () => null }));

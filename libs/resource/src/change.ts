@@ -57,6 +57,7 @@ export async function change<State extends EntityState, Extra extends Kinded, Fa
   return store.execute({
     entityType: model.entityType,
     entityId: id,
+    creates: creating,
     admit: (entity) => {
       if (!creating && !isVisible(entity, context, model.visibleTo?.(context))) throw notFound(model.entity);
       if (creating && entity) throw new AppError('already_exists', 'This id is already in use.');
