@@ -1,26 +1,32 @@
-import { AppError } from '@biz/errors';
+import { AppError, type Fault } from '@biz/errors';
+import { Decided, type Patch, type Sealable, type Stamp, type StandardCommand } from '@biz/resource';
 import type { DeliveryOutcome } from './mailer.ts';
-
-export const channels = ['email', 'webhook', 'in_app'] as const;
-export type Channel = (typeof channels)[number];
+import { defaultLocale, type Templates } from './templates.ts';
 
 /** A notification as it is kept; `to` and `data` are sealed. */
-export type NotificationState = {
+export interface NotificationState {
   id: string;
-  channel: Channel;
+  status: string;
+  channel: string;
+  /** Address; one inside the application goes to its recipient and has none. */
+  to?: Sealable<string>;
   template: string;
+  /** JSON text of the template's variables. */
+  data?: Sealable<string>;
   locale: string;
   recipient_id?: string | null;
-  status: 'queued' | 'sent' | 'failed';
   attempts: number;
   /** When it is tried next, RFC 3339; null when it is not waiting. */
-  next_attempt_at: string | null;
+  next_attempt_at?: string | null;
   sent_at?: string | null;
+  /** Why the last attempt failed, without personal data. */
   last_error?: string | null;
-};
+}
 
-/** What a decision appends: the event's type and what changes. */
-export type Change = { readonly type: string; readonly data: Partial<NotificationState> };
+export type NotificationCommand =
+  | { kind: 'retry' }
+  /** One attempt was made. `random` in [0, 1) spreads the next attempts of many over half of the pause. */
+  | { kind: 'attempt'; outcome: DeliveryOutcome; random: number };
 
 export type RetryPolicy = {
   /** Attempts after which a notification has failed. */
@@ -30,52 +36,88 @@ export type RetryPolicy = {
   readonly maxPauseMs: number;
 };
 
-/** State of a new notification. One inside the application is with its recipient as soon as it is written down. */
-export function queued(channel: Channel, at: string): Change {
-  if (channel === 'in_app') return { type: 'notification.sent', data: { status: 'sent', attempts: 1, next_attempt_at: null, sent_at: at } };
-  return { type: 'notification.queued', data: { status: 'queued', attempts: 0, next_attempt_at: at } };
+export interface NotificationFacts {
+  templates: Pick<Templates, 'faults'>;
+  policy: RetryPolicy;
 }
 
-/**
- * What an attempt's outcome makes of a notification; null when it is no longer waiting (another process was faster). `random` in [0, 1)
- * spreads the next attempts of many over half of the pause.
- */
-export function attempted(
-  state: NotificationState,
-  outcome: DeliveryOutcome,
-  at: Date,
-  policy: RetryPolicy,
-  random: number,
-): Change | null {
-  if (state.status !== 'queued') return null;
-  const attempts = state.attempts + 1;
-  switch (outcome.kind) {
-    case 'sent':
-      return {
-        type: 'notification.sent',
-        data: { status: 'sent', attempts, next_attempt_at: null, sent_at: at.toISOString(), last_error: null },
-      };
-    case 'refused':
-      return failed(attempts, outcome.reason);
-    case 'later':
-    case 'away': {
-      if (attempts >= policy.maxAttempts) return failed(attempts, outcome.reason);
-      const pause = Math.min(policy.maxPauseMs, policy.firstPauseMs * 2 ** Math.min(attempts - 1, 30));
-      const next = new Date(at.getTime() + pause / 2 + (random * pause) / 2);
-      return { type: 'notification.attempt_failed', data: { attempts, next_attempt_at: next.toISOString(), last_error: outcome.reason } };
-    }
+type Decision = Patch<NotificationState> | Decided<NotificationState> | null;
+
+/** What a command makes of a notification. It waits, is tried until it is sent or has failed, and may be made to wait again. */
+export function decideNotification(
+  command: (StandardCommand<NotificationState> | NotificationCommand) & Stamp,
+  state: NotificationState | undefined,
+  { templates, policy }: NotificationFacts,
+): Decision {
+  switch (command.kind) {
+    case 'create':
+      return created(command.fields, command.at, templates);
+    case 'attempt':
+      // another process was faster: what it found stands
+      return state?.status === 'queued' ? attempted(state, command, policy) : null;
+    case 'retry':
+      if (state?.status === 'sent') throw new AppError('conflict', 'The notification was sent already.');
+      if (state?.status === 'queued') return null;
+      return { status: 'queued', attempts: 0, next_attempt_at: command.at, last_error: null };
     default:
-      return outcome satisfies never;
+      throw new AppError('unimplemented', 'A notification is not changed.');
   }
 }
 
-/** A failed notification waits again, with all its attempts; one that waits stays as it is. AppError `conflict` once it was sent. */
-export function retried(state: NotificationState, at: string): Change | null {
-  if (state.status === 'queued') return null;
-  if (state.status === 'sent') throw new AppError('conflict', 'The notification was sent already.');
-  return { type: 'notification.queued', data: { status: 'queued', attempts: 0, next_attempt_at: at, last_error: null } };
+type Fields = Omit<NotificationState, 'id' | 'status'>;
+
+/** One inside the application is with its recipient as soon as it is written down. */
+function created(fields: Fields, at: string, templates: Pick<Templates, 'faults'>): Decision {
+  const { channel, to, template, data = '{}', locale = defaultLocale, recipient_id } = fields;
+  const address = String(to);
+  const faults = [...addressFaults(channel, address, recipient_id), ...templates.faults(template, parse(String(data)))];
+  if (faults.length) throw new AppError('invalid_request', 'The request does not fit the contract.', { faults });
+  const known = { channel, template, data, locale };
+  if (channel === 'in_app') {
+    const sent = { ...known, recipient_id: address, status: 'sent', attempts: 1, sent_at: at };
+    return new Decided('notification.sent', sent);
+  }
+  return { ...known, to: address, ...(recipient_id && { recipient_id }), status: 'queued', attempts: 0, next_attempt_at: at };
 }
 
-function failed(attempts: number, reason: string): Change {
-  return { type: 'notification.failed', data: { status: 'failed', attempts, next_attempt_at: null, last_error: reason } };
+const emailForm = /^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+\.[^\s@<>,;:"()[\]\\.]+$/u;
+const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+function addressFaults(channel: string, to: string, recipient: string | null | undefined): Fault[] {
+  switch (channel) {
+    case 'email':
+      return emailForm.test(to) && to.length <= 254 ? [] : [{ path: '/to', message: 'is not an e-mail address' }];
+    case 'in_app':
+      if (!uuidForm.test(to)) return [{ path: '/to', message: 'is not the id of a user' }];
+      return recipient && recipient !== to ? [{ path: '/recipient_id', message: 'is not the user that it is sent to' }] : [];
+    default:
+      return [{ path: '/channel', message: 'is not delivered yet; email and in_app are' }];
+  }
+}
+
+function attempted(
+  state: NotificationState,
+  { outcome, random, at }: Extract<NotificationCommand, { kind: 'attempt' }> & Stamp,
+  policy: RetryPolicy,
+): Decision {
+  const attempts = state.attempts + 1;
+  if (outcome.kind === 'sent') {
+    const patch = { status: 'sent', attempts, next_attempt_at: null, sent_at: at, last_error: null };
+    return new Decided('notification.sent', patch);
+  }
+  const last_error = outcome.reason;
+  if (outcome.kind === 'refused' || attempts >= policy.maxAttempts) {
+    return new Decided('notification.failed', { status: 'failed', attempts, next_attempt_at: null, last_error });
+  }
+  const pause = Math.min(policy.maxPauseMs, policy.firstPauseMs * 2 ** Math.min(attempts - 1, 30));
+  const next = new Date(Date.parse(at) + pause / 2 + (random * pause) / 2);
+  return new Decided('notification.attempt_failed', { attempts, next_attempt_at: next.toISOString(), last_error });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // told as not being an object
+  }
 }

@@ -16,6 +16,8 @@ export async function testMailServer(port = 0): Promise<TestMailServer> {
   const server = new SMTPServer({
     disabledCommands: ['AUTH', 'STARTTLS'],
     logger: false,
+    // connections that wait for a further mail
+    closeTimeout: 50,
     onData(stream, _session, done) {
       simpleParser(stream).then((mail) => {
         const code = refusals.shift();

@@ -1,0 +1,36 @@
+import { createBus } from '@biz/bus';
+import { loadContract } from '@biz/protos';
+import { createResource, openFoundation } from '@biz/resource';
+import type { Log, RunningService } from '@biz/service';
+import type { Config } from './config.ts';
+import { startDelivery } from './delivery.ts';
+import { defineNotification, storeModel } from './entities.ts';
+import { createMailer } from './mailer.ts';
+import { createHandlers } from './rpc.ts';
+import { loadTemplates } from './templates.ts';
+import { startWelcome } from './welcome.ts';
+
+/** Builds and starts the service; disposing the answer ends it. The mail server and Kafka may be away. */
+export async function startNotification(config: Config, log: Log): Promise<RunningService> {
+  const contract = loadContract();
+  const model = defineNotification(contract);
+  const templates = loadTemplates();
+  const foundation = await openFoundation({ name: 'notification', config, contract, log, models: [storeModel(model)] });
+  const policy = { maxAttempts: config.MAIL_MAX_ATTEMPTS, firstPauseMs: config.MAIL_FIRST_PAUSE_MS, maxPauseMs: config.MAIL_MAX_PAUSE_MS };
+  const notifications = createResource(model, { ...foundation, prepare: async () => ({ templates, policy }) });
+  const inParallel = config.MAIL_CONNECTIONS;
+  const mailer = foundation.use(createMailer({ url: config.SMTP_URL, from: config.MAIL_FROM, connections: inParallel }));
+  foundation.use(startDelivery({ ...foundation, notifications, templates, mailer, inParallel, log }));
+  const bus = foundation.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: 'notification', log }));
+  startWelcome({
+    ...{ bus, topic: config.AUDIT_TOPIC, groupId: config.CONSUMER_GROUP, keyring: foundation.keyring, notifications, log },
+    maxAgeMs: config.WELCOME_MAX_AGE_HOURS * 3_600_000,
+    publicUrl: config.PUBLIC_URL,
+    // ends the process, which is started again clean (runProcess of @biz/service)
+    onFatal: (error) =>
+      setImmediate(() => {
+        throw error;
+      }),
+  });
+  return foundation.serve([model.service], createHandlers(notifications));
+}
