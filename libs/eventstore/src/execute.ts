@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { AppError } from '@biz/errors';
+import { AppError, isUnavailable } from '@biz/errors';
 import { BSON } from 'mongodb';
 import { clock } from './claims.ts';
 import { claimsOf, evolve, nextEventId, streamId } from './fold.ts';
@@ -60,7 +60,8 @@ export async function execute(parts: StoreParts, command: Command): Promise<Exec
     const replay = executed.event ? undefined : await findReplay(parts, command);
     return replay ?? executed;
   } catch (error) {
-    const replay = await findReplay(parts, command);
+    // With the engine away there is nothing to look up now; a repetition will.
+    const replay = isUnavailable(error) ? undefined : await findReplay(parts, command);
     if (replay) return replay;
     throw error;
   }
@@ -104,6 +105,7 @@ async function decide(parts: StoreParts, command: Command, entity: CurrentDocume
     const draft = await command.decide(entity, next);
     return draft ? { append: eventOf(parts, command, next, draft, fence) } : { unchanged: true };
   } catch (refused) {
+    if (isUnavailable(refused)) throw refused;
     return { refused };
   }
 }

@@ -8,7 +8,7 @@ export async function ensureIndexes(parts: StoreParts, lookups: readonly string[
   const { events, current, marks } = parts;
   await events.createIndex({ stream_id: 1, version: 1 }, { unique: true });
   await events.createIndex(
-    { 'idempotency.actor': 1, 'idempotency.key': 1 },
+    { 'idempotency.key': 1, 'idempotency.actor': 1 },
     { unique: true, partialFilterExpression: { 'idempotency.key': { $exists: true } } },
   );
   await events.createIndex(

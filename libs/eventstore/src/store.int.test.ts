@@ -1,5 +1,6 @@
-import { AppError } from '@biz/errors';
+import { AppError, toAppError } from '@biz/errors';
 import { type TestDatabase, testDatabase } from '@biz/testing';
+import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CurrentDocument, createEventStore, type EventStore, type EventStoreOptions } from './index.ts';
 import { change, draft, things } from './testing.ts';
@@ -88,6 +89,14 @@ describe('one command', () => {
     expect([await versionsOf('large'), await versionsOf('gone')]).toEqual([[], []]);
     expect(await store.claims.findOne({ _id: 'c1/GONE' })).toBeNull();
   });
+});
+
+test('with the engine away a command is refused as unavailable', async () => {
+  const away = new MongoClient('mongodb://127.0.0.1:1', { serverSelectionTimeoutMS: 50 });
+  const idempotency = { actor: 'u1', key: 'away', hash: 'h' };
+  const refused = open({ db: away.db('away') }).execute(change('away', {}, { idempotency }));
+  expect(await refused.catch(toAppError)).toMatchObject({ code: 'unavailable' });
+  await away.close();
 });
 
 describe('versions', () => {
