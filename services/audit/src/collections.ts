@@ -1,0 +1,96 @@
+import type { Collection, Db, IndexDescription } from 'mongodb';
+import type { DeadLetterDocument, EntityDocument, FindingDocument, VoidDocument } from './ingest/store.ts';
+import type { RecordDocument } from './record.ts';
+
+/** How far a log is: its leaves below `size` are complete, with all their effects. */
+export interface LogDocument {
+  _id: string;
+  size: number;
+  next_offset: number;
+  updated_at: Date;
+}
+
+export interface OwnershipDocument {
+  _id: string;
+  company_id: string | null;
+  ownership_id: string;
+  ownership_id_long?: string;
+  first_seen: Date;
+  last_seen: Date;
+  entity_types: string[];
+  blind_document: string[];
+  blind_email: string[];
+  /** For each log, the records counted and the leaf up to which they are. */
+  counts: Record<string, { upto: number; count: number }>;
+  key_state: 'active' | 'erased';
+  holds: string[];
+  requests: string[];
+}
+
+export interface Collections {
+  records: Collection<RecordDocument | VoidDocument>;
+  /** The same collection, for queries for events only (`kind: 'event'`). */
+  events: Collection<RecordDocument>;
+  entities: Collection<EntityDocument>;
+  ownerships: Collection<OwnershipDocument>;
+  logs: Collection<LogDocument>;
+  findings: Collection<FindingDocument>;
+  deadLetters: Collection<DeadLetterDocument>;
+}
+
+export function collectionsOf(db: Db): Collections {
+  return {
+    records: db.collection('records'),
+    events: db.collection('records'),
+    entities: db.collection('entities'),
+    ownerships: db.collection('ownerships'),
+    logs: db.collection('logs'),
+    findings: db.collection('findings'),
+    deadLetters: db.collection('dead_letters'),
+  };
+}
+
+/**
+ * Indexes and what each serves. `_id` of records is log and leaf, so it serves the walk along a log and makes a place unique.
+ * Lists are walked in order of time within the most telling filter that is given; what else is filtered is looked at on the way.
+ */
+export const indexes: Record<'records' | 'entities' | 'ownerships' | 'findings' | 'deadLetters', IndexDescription[]> = {
+  records: [
+    // An event is recorded once.
+    { name: 'event_id', key: { event_id: 1 }, unique: true },
+    // A version exists once; history, and lists of one entity.
+    { name: 'entity_version', key: { entity_key: 1, version: 1 }, unique: true },
+    // Lists of an ownership, of an owner, of a trace: few records each, whatever company asks.
+    { name: 'ownership_time', key: { ownership_id: 1, action_at: 1, _id: 1 } },
+    { name: 'owner_time', key: { owner_id: 1, action_at: 1, _id: 1 } },
+    { name: 'trace_time', key: { trace_id: 1, action_at: 1, _id: 1 } },
+    // Lists of a company: of one event type, and of everything by time.
+    { name: 'company_event_type_time', key: { company_id: 1, event_type: 1, action_at: 1, _id: 1 } },
+    { name: 'company_time', key: { company_id: 1, action_at: 1, _id: 1 } },
+    // Lists across companies, for people of the platform.
+    { name: 'time', key: { action_at: 1, _id: 1 } },
+  ],
+  // From an entity's type and id to its keys in all companies, for people of the platform.
+  entities: [
+    { name: 'entity', key: { entity_type: 1, entity_id: 1 } },
+    { name: 'entity_id', key: { entity_id: 1 } },
+  ],
+  ownerships: [
+    { name: 'ownership', key: { ownership_id: 1 } },
+    { name: 'document', key: { company_id: 1, blind_document: 1 } },
+    { name: 'email', key: { company_id: 1, blind_email: 1 } },
+  ],
+  findings: [{ name: 'status', key: { status: 1, found_at: 1 } }],
+  deadLetters: [
+    { name: 'time', key: { received_at: 1, _id: 1 } },
+    { name: 'code_time', key: { code: 1, received_at: 1, _id: 1 } },
+    { name: 'place', key: { topic: 1, partition: 1, offset: 1 } },
+  ],
+};
+
+/** Makes what is missing; to be called before the first write, since indexes on full collections take long. */
+export async function ensureIndexes(collections: Collections): Promise<void> {
+  await Promise.all(
+    Object.entries(indexes).map(([name, list]) => (collections[name as keyof typeof indexes] as unknown as Collection).createIndexes(list)),
+  );
+}

@@ -1,0 +1,29 @@
+import { readConfig, serviceShape } from '@biz/service';
+import { z } from 'zod';
+
+const count = (value: number) => z.coerce.number().int().positive().default(value);
+
+const shape = {
+  ...serviceShape,
+  MONGODB_DATABASE: z.string().min(1).default('audit'),
+  DLQ_TOPIC: z.string().min(1).default('audit.dlq'),
+  /** The consumer group that shares the partitions. */
+  CONSUMER_GROUP: z.string().min(1).default('audit'),
+  /** Records taken at once, of one partition. */
+  BATCH_RECORDS: count(1_000),
+  /** Bytes fetched at once, of one partition; with CONCURRENCY it bounds memory. */
+  BATCH_BYTES: count(1024 * 1024),
+  /** Partitions worked on side by side: one is read and sealed while another is written. */
+  CONCURRENCY: count(2),
+  /** Bytes of an envelope beyond which it is a dead letter (`too_large`). */
+  ENVELOPE_MAX_BYTES: count(1_000_000),
+  /** Seconds between a producer's clock and ours beyond which a record is flagged (`clock_skew`). */
+  CLOCK_SKEW_SECONDS: count(300),
+};
+
+/** The only reader of the environment. Throws one Error that names every fault. */
+export function auditConfig(env: NodeJS.ProcessEnv = process.env) {
+  return readConfig(shape, env);
+}
+
+export type AuditConfig = ReturnType<typeof auditConfig>;

@@ -1,0 +1,219 @@
+import type { Batch, BusProducer, InMessage } from '@biz/bus';
+import { defaultLimits, type EnvelopeLimits } from '@biz/envelope';
+import type { Keyring } from '@biz/sealing';
+import { entityKey, indexKey, logId, ownershipKey, recordId } from '../keys.ts';
+import { type RecordDocument, recordOf, type SealedTexts } from '../record.ts';
+import { lettersOf, publishLetters } from './dead-letters.ts';
+import { type HeadRaise, type Leaf, type NewRecord, type Plan, planBatch } from './plan.ts';
+import { readMessage } from './reading.ts';
+import { sealEvents } from './seal.ts';
+import { takeSnapshot } from './snapshot.ts';
+import type { AuditStore, EntityDocument, FindingDocument, OwnershipMerge, VoidDocument } from './store.ts';
+
+export interface IngestParts {
+  store: AuditStore;
+  keyring: Keyring;
+  producer: BusProducer;
+  dlqTopic: string;
+  log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
+  limits?: EnvelopeLimits;
+  /** More than this between the producer's clock and ours is flagged; 5 minutes when not given. */
+  skewMs?: number;
+  now?: () => Date;
+}
+
+const SKEW_MS = 5 * 60_000;
+const MOST_TRIES = 20;
+
+/**
+ * Takes one batch of one partition into the audit. When it resolves, all of it is durable: records, heads, ownerships, dead
+ * letters; then the log's size is moved, and the caller commits the offset. Rejects when an engine fails, having
+ * changed nothing that a repetition would not find and finish.
+ */
+export async function ingest(
+  parts: IngestParts,
+  batch: Pick<Batch, 'topic' | 'partition' | 'messages' | 'signal'>,
+): Promise<{ records: number }> {
+  const log = logId(batch.topic, batch.partition);
+  const incoming = batch.messages.map((message) => readMessage(message, parts.limits ?? defaultLimits));
+  const receivedAt = parts.now?.() ?? new Date();
+  const sealed = new Map<number, SealedTexts>();
+  for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
+    batch.signal.throwIfAborted();
+    const snapshot = await takeSnapshot(parts, log, incoming, tries > 1);
+    const plan = planBatch(snapshot, incoming);
+    await sealMissing(parts.keyring, plan.records, receivedAt, sealed);
+    if (!(await insertRecords(parts, log, plan, sealed, receivedAt))) {
+      continue;
+    }
+    await applyEffects(parts, log, plan, receivedAt, batch);
+    const last = batch.messages.at(-1) as InMessage;
+    if (await parts.store.advance(log, snapshot.base, plan.size, Number(last.offset) + 1)) {
+      return { records: plan.records.length };
+    }
+    parts.log.warn({ log_id: log, base: snapshot.base }, 'another consumer moved the log; the batch is planned again');
+  }
+  throw new Error(`${log}: no plan for the batch held after ${MOST_TRIES} tries`);
+}
+
+async function sealMissing(
+  keyring: Keyring,
+  records: readonly NewRecord[],
+  receivedAt: Date,
+  sealed: Map<number, SealedTexts>,
+): Promise<void> {
+  const missing = records.filter(({ offset }) => !sealed.has(offset));
+  const texts = await sealEvents(
+    keyring,
+    missing.map(({ event }) => event),
+    receivedAt,
+  );
+  for (const [index, { offset }] of missing.entries()) {
+    sealed.set(offset, texts[index] as SealedTexts);
+  }
+}
+
+/** False when the store knows better than the plan: then it is to be planned again. */
+async function insertRecords(
+  parts: IngestParts,
+  log: string,
+  plan: Plan,
+  sealed: Map<number, SealedTexts>,
+  receivedAt: Date,
+): Promise<boolean> {
+  const document = ({ event, leaf_index, offset, version, active_after, is_active }: NewRecord): RecordDocument =>
+    recordOf(
+      event,
+      { log_id: log, leaf_index, offset, version, active_after, is_active },
+      sealed.get(offset) as SealedTexts,
+      receivedAt,
+      parts.skewMs ?? SKEW_MS,
+    );
+  const atOnce = [
+    ...plan.records.filter(({ in_turn }) => !in_turn).map(document),
+    ...plan.voids.map(({ leaf_index, duplicate_of }) => voidOf(log, leaf_index, duplicate_of, receivedAt)),
+  ];
+  const inTurn = plan.records.filter(({ in_turn }) => in_turn).map(document);
+  if (atOnce.length > 0 && !(await parts.store.insert(atOnce, { inTurn: false }))) {
+    return false;
+  }
+  return inTurn.length === 0 || (await parts.store.insert(inTurn, { inTurn: true }));
+}
+
+function voidOf(log: string, leafIndex: number, duplicateOf: string, receivedAt: Date): VoidDocument {
+  const id = recordId(log, leafIndex);
+  // No event id or entity key of a producer begins with '#'.
+  return {
+    _id: id,
+    kind: 'void',
+    log_id: log,
+    leaf_index: leafIndex,
+    event_id: `#void:${id}`,
+    entity_key: `#void:${id}`,
+    version: 0,
+    received_at: receivedAt,
+    duplicate_of: duplicateOf,
+  };
+}
+
+async function applyEffects(
+  parts: IngestParts,
+  log: string,
+  plan: Plan,
+  receivedAt: Date,
+  batch: Pick<Batch, 'topic' | 'partition' | 'messages'>,
+): Promise<void> {
+  const { store } = parts;
+  const letters = await lettersOf(parts.keyring, batch, plan.letters, receivedAt);
+  // `is_active` before the heads: so a head tells that everything below it is cleared.
+  await store.clearActive(plan.superseded);
+  await Promise.all([
+    store.raiseHeads(plan.heads.map((head) => headOf(log, head))),
+    store.mergeOwnerships(log, mergesOf(plan.leaves)),
+    store.saveFindings(findingsOf(log, plan.leaves, receivedAt)),
+    store.saveDeadLetters(letters),
+    publishLetters(parts, batch, plan.letters),
+  ]);
+  for (const { code, offset } of plan.letters) {
+    const fields = { topic: batch.topic, partition: batch.partition, offset, code };
+    if (code === 'event_id_conflict') {
+      parts.log.error(fields, 'ALERT an event id came again with other content');
+    } else {
+      parts.log.warn(fields, 'a message went to the dead letters');
+    }
+  }
+}
+
+function headOf(log: string, { entity_key, version, record_id, active, event }: HeadRaise): EntityDocument {
+  return {
+    _id: entity_key,
+    company_id: event.company_id === null ? null : indexKey(event.company_id),
+    entity_type: indexKey(event.entity_type),
+    entity_id: indexKey(event.entity_id),
+    version,
+    record_id,
+    log_id: log,
+    is_active: active,
+  };
+}
+
+function mergesOf(leaves: readonly Leaf[]): OwnershipMerge[] {
+  const merges = new Map<string, OwnershipMerge>();
+  for (const { event, leaf_index } of leaves) {
+    const key = ownershipKey(event.company_id, event.ownership_id);
+    let merge = merges.get(key);
+    if (merge === undefined) {
+      merge = newMerge(key, event);
+      merges.set(key, merge);
+    }
+    merge.leaves.push(leaf_index);
+    if (event.action_at < merge.first_seen) merge.first_seen = event.action_at;
+    if (event.action_at > merge.last_seen) merge.last_seen = event.action_at;
+    addOnce(merge.entity_types, indexKey(event.entity_type));
+    addOnce(merge.blind_document, event.blind_indexes.document);
+    addOnce(merge.blind_email, event.blind_indexes.email);
+  }
+  return [...merges.values()];
+}
+
+function newMerge(key: string, { company_id, ownership_id, action_at }: Leaf['event']): OwnershipMerge {
+  const owner = indexKey(ownership_id);
+  return {
+    _id: key,
+    company_id: company_id === null ? null : indexKey(company_id),
+    ownership_id: owner,
+    ...(owner !== ownership_id && { ownership_id_long: ownership_id }),
+    first_seen: action_at,
+    last_seen: action_at,
+    entity_types: [],
+    blind_document: [],
+    blind_email: [],
+    leaves: [],
+  };
+}
+
+function addOnce(list: string[], value: string | undefined): void {
+  if (value !== undefined && !list.includes(value)) {
+    list.push(value);
+  }
+}
+
+function findingsOf(log: string, leaves: readonly Leaf[], foundAt: Date): FindingDocument[] {
+  return leaves
+    .filter(({ event, version }) => event.entity_version !== null && event.entity_version !== version)
+    .map(({ event, version, leaf_index }) => ({
+      _id: `version_differs:${recordId(log, leaf_index)}`,
+      kind: 'version_differs',
+      entity_key: entityKey(event.company_id, event.entity_type, event.entity_id),
+      record_id: recordId(log, leaf_index),
+      company_id: event.company_id,
+      named_version: event.entity_version as number,
+      version,
+      found_at: foundAt,
+      status: 'open',
+    }));
+}

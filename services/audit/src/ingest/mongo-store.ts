@@ -1,0 +1,145 @@
+import { type Collection, MongoBulkWriteError } from 'mongodb';
+import type { Collections, OwnershipDocument } from '../collections.ts';
+import { fieldName, recordId } from '../keys.ts';
+import { exactStates } from './exact-states.ts';
+import type { EntityState } from './plan.ts';
+import type { AuditStore, EntityDocument, OwnershipMerge } from './store.ts';
+import { updateEach } from './table-update.ts';
+
+const DUPLICATE_KEY = 11000;
+// One beyond the last digit: ends the range of a log's ids.
+const AFTER_DIGITS = ':';
+
+/** The consumer's steps on MongoDB. Every write is acknowledged by the majority, on disk (the client's write concern). */
+export function createMongoStore(collections: Collections): AuditStore {
+  const { records, events, entities, logs } = collections;
+  return {
+    logSize: async (logId) => (await logs.findOne({ _id: logId }))?.size ?? 0,
+    placedFrom: async (logId, base) => {
+      const range = { $gte: recordId(logId, base), $lt: `${logId}.${AFTER_DIGITS}` };
+      const found = records.find({ _id: range }, { projection: { leaf_index: 1, offset: 1, event_id: 1, version: 1 }, sort: { _id: 1 } });
+      return (await found.toArray()).map((one) => ({ offset: -1, ...one }));
+    },
+    findEvents: async (eventIds) => {
+      const found = records.find({ event_id: { $in: [...eventIds] } }, { projection: { event_id: 1, log_id: 1, offset: 1 } });
+      return (await found.toArray()).map((one) => ({ offset: -1, ...one }));
+    },
+    records: async (ids) => await events.find({ _id: { $in: [...ids] }, kind: 'event' }).toArray(),
+    heads: (logId, keys) => heads(entities, logId, keys),
+    exactStates: (keys) => exactStates(collections, keys),
+    insert: async (documents, { inTurn }) => (await insertMissing(records, documents, inTurn)).length === 0,
+    clearActive: async (ids) => {
+      if (ids.length > 0) {
+        await records.updateMany({ _id: { $in: [...ids] }, is_active: true }, { $set: { is_active: false } });
+      }
+    },
+    raiseHeads: (rows) => upsertEach(entities, rows, raised, (row) => row),
+    mergeOwnerships: (logId, merges) => mergeOwnerships(collections.ownerships, logId, merges),
+    saveFindings: (findings) => insertOnce(collections.findings, findings),
+    saveDeadLetters: (letters) => insertOnce(collections.deadLetters, letters),
+    advance: (logId, base, size, nextOffset) => advance(logs, logId, base, size, nextOffset),
+  };
+}
+
+async function heads(entities: Collections['entities'], logId: string, keys: readonly string[]): Promise<Map<string, EntityState>> {
+  const found = entities.find({ _id: { $in: [...keys] } }, { projection: { version: 1, record_id: 1, is_active: 1, log_id: 1 } });
+  const states = new Map<string, EntityState>();
+  for await (const { _id, version, record_id, is_active, log_id } of found) {
+    states.set(_id, {
+      version,
+      newest: { record_id, active: is_active },
+      beyond: new Map(),
+      flagged: is_active ? [record_id] : [],
+      shared: log_id !== logId,
+    });
+  }
+  return states;
+}
+
+/** Inserts, and gives back the documents whose key was taken. */
+async function insertMissing<T extends { _id: string }>(
+  collection: Collection<T>,
+  documents: readonly T[],
+  ordered: boolean,
+): Promise<T[]> {
+  try {
+    await collection.insertMany(documents as readonly never[], { ordered });
+    return [];
+  } catch (error) {
+    const errors = error instanceof MongoBulkWriteError ? [error.writeErrors].flat() : [];
+    if (errors.length === 0 || errors.some(({ code }) => code !== DUPLICATE_KEY)) {
+      throw error;
+    }
+    return errors.map(({ index }) => documents[index] as T);
+  }
+}
+
+async function insertOnce<T extends { _id: string }>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
+  if (documents.length > 0) {
+    await insertMissing(collection, documents, false);
+  }
+}
+
+/** Updates the rows that are there and inserts the others; a row that somebody else inserted meanwhile is updated after all. */
+async function upsertEach<T extends { _id: string }, Row extends { _id: string }>(
+  collection: Collection<T>,
+  rows: readonly Row[],
+  set: Record<string, unknown>,
+  create: (row: Row) => T,
+): Promise<void> {
+  const plain = collection as unknown as Collection<{ _id: string }>;
+  for (let left = rows; left.length > 0; ) {
+    if ((await updateEach(plain, left, set)) === left.length) {
+      return;
+    }
+    const present = new Set(
+      (await plain.find({ _id: { $in: left.map(({ _id }) => _id) } }, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id),
+    );
+    const missing = left.filter(({ _id }) => !present.has(_id));
+    const taken = new Set((await insertMissing(collection, missing.map(create), false)).map(({ _id }) => _id));
+    left = missing.filter(({ _id }) => taken.has(_id));
+  }
+}
+
+const isNewer = { $gt: ['$row.version', '$version'] };
+const newer = (field: keyof EntityDocument) => ({ $cond: [isNewer, `$row.${field}`, `$${field}`] });
+// One stage sees the document as it was, so every field decides by the same version.
+const raised = { version: newer('version'), record_id: newer('record_id'), log_id: newer('log_id'), is_active: newer('is_active') };
+
+async function mergeOwnerships(ownerships: Collections['ownerships'], logId: string, merges: readonly OwnershipMerge[]): Promise<void> {
+  const log = fieldName(logId);
+  const upto = { $ifNull: [`$counts.${log}.upto`, -1] };
+  const uncounted = { $size: { $filter: { input: '$row.leaves', cond: { $gt: ['$$this', upto] } } } };
+  const set = {
+    first_seen: { $min: ['$first_seen', '$row.first_seen'] },
+    last_seen: { $max: ['$last_seen', '$row.last_seen'] },
+    entity_types: { $setUnion: ['$entity_types', '$row.entity_types'] },
+    blind_document: { $setUnion: ['$blind_document', '$row.blind_document'] },
+    blind_email: { $setUnion: ['$blind_email', '$row.blind_email'] },
+    [`counts.${log}`]: {
+      upto: { $max: [upto, { $max: '$row.leaves' }] },
+      count: { $add: [{ $ifNull: [`$counts.${log}.count`, 0] }, uncounted] },
+    },
+  };
+  await upsertEach(
+    ownerships,
+    merges,
+    set,
+    ({ leaves, ...merge }): OwnershipDocument => ({
+      ...merge,
+      counts: { [log]: { upto: leaves.at(-1) ?? -1, count: leaves.length } },
+      key_state: 'active',
+      holds: [],
+      requests: [],
+    }),
+  );
+}
+
+async function advance(logs: Collections['logs'], logId: string, base: number, size: number, nextOffset: number): Promise<boolean> {
+  const change = { size, next_offset: nextOffset, updated_at: new Date() };
+  const { matchedCount } = await logs.updateOne({ _id: logId, size: base }, { $set: change });
+  if (matchedCount === 1) {
+    return true;
+  }
+  return base === 0 && (await insertMissing(logs, [{ _id: logId, ...change }], true)).length === 0;
+}

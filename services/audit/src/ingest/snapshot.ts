@@ -1,0 +1,75 @@
+import type { Keyring } from '@biz/sealing';
+import { contentOf, eventOf } from '../record.ts';
+import type { Incoming, Snapshot } from './plan.ts';
+import { openRecords } from './seal.ts';
+import type { AuditStore } from './store.ts';
+
+type Event = Extract<Incoming, { eventKey: string }>;
+
+/**
+ * What the store says about a batch. `careful` reads versions from the records instead of `entities`; it is the way when a former
+ * try was cut short or another consumer interferes, and after a conflict.
+ */
+export async function takeSnapshot(
+  parts: { store: AuditStore; keyring: Keyring },
+  logId: string,
+  batch: readonly Incoming[],
+  careful: boolean,
+): Promise<Snapshot> {
+  const { store } = parts;
+  const events = batch.filter((message): message is Event => 'event' in message);
+  const entityKeys = [...new Set(events.map(({ entityKey }) => entityKey))];
+  const base = await store.logSize(logId);
+  const [placed, verdicts, heads] = await Promise.all([
+    store.placedFrom(logId, base),
+    verdictsOf(parts, logId, events),
+    careful ? undefined : store.heads(logId, entityKeys),
+  ]);
+  const entities = heads === undefined || placed.length > 0 ? await store.exactStates(entityKeys) : heads;
+  return { log_id: logId, base, placed, verdicts, entities };
+}
+
+async function verdictsOf(
+  parts: { store: AuditStore; keyring: Keyring },
+  logId: string,
+  events: readonly Event[],
+): Promise<Snapshot['verdicts']> {
+  const found = await parts.store.findEvents([...new Set(events.map(({ eventKey }) => eventKey))]);
+  const verdicts = new Map<number, 'mine' | 'same' | 'other'>();
+  if (found.length === 0) {
+    return verdicts;
+  }
+  const byEvent = new Map(found.map((one) => [one.event_id, one]));
+  const doubles: { message: Event; record: string }[] = [];
+  for (const message of events) {
+    const record = byEvent.get(message.eventKey);
+    if (record?.log_id === logId && record.offset === message.offset) {
+      verdicts.set(message.offset, 'mine');
+    } else if (record !== undefined) {
+      doubles.push({ message, record: record._id });
+    }
+  }
+  const contents = await contentsOf(parts, [...new Set(doubles.map(({ record }) => record))]);
+  for (const { message, record } of doubles) {
+    const content = contents.get(record);
+    // What was erased cannot be compared, and must not come back: then the id alone decides.
+    verdicts.set(message.offset, content === undefined || content === contentOf(message.event) ? 'same' : 'other');
+  }
+  return verdicts;
+}
+
+async function contentsOf(
+  { store, keyring }: { store: AuditStore; keyring: Keyring },
+  ids: readonly string[],
+): Promise<Map<string, string | undefined>> {
+  const contents = new Map<string, string | undefined>();
+  if (ids.length > 0) {
+    const records = await store.records(ids);
+    const texts = await openRecords(keyring, records);
+    for (const [index, record] of records.entries()) {
+      const opened = texts[index];
+      contents.set(record._id, opened && contentOf(eventOf(record, opened)));
+    }
+  }
+  return contents;
+}

@@ -1,0 +1,111 @@
+import type { RecordDocument } from '../record.ts';
+import type { EntityState, Placed } from './plan.ts';
+
+/** A record found by its event id. */
+export interface FoundEvent {
+  _id: string;
+  event_id: string;
+  log_id: string;
+  offset: number;
+}
+
+export interface VoidDocument {
+  _id: string;
+  kind: 'void';
+  log_id: string;
+  leaf_index: number;
+  event_id: string;
+  entity_key: string;
+  version: 0;
+  received_at: Date;
+  /** The event that was to be here; its record is in another log. */
+  duplicate_of: string;
+}
+
+/** The newest version of an entity. */
+export interface EntityDocument {
+  _id: string;
+  company_id: string | null;
+  entity_type: string;
+  entity_id: string;
+  version: number;
+  record_id: string;
+  log_id: string;
+  is_active: boolean;
+}
+
+/** What a batch adds to an ownership. */
+export interface OwnershipMerge {
+  _id: string;
+  company_id: string | null;
+  ownership_id: string;
+  ownership_id_long?: string;
+  first_seen: Date;
+  last_seen: Date;
+  entity_types: string[];
+  blind_document: string[];
+  blind_email: string[];
+  /** Leaves of the log, ascending: those above what the ownership already counts are added. */
+  leaves: number[];
+}
+
+export interface FindingDocument {
+  _id: string;
+  kind: 'version_differs';
+  entity_key: string;
+  record_id: string;
+  company_id: string | null;
+  named_version: number;
+  version: number;
+  found_at: Date;
+  status: 'open';
+}
+
+export interface DeadLetterDocument {
+  _id: string;
+  code: string;
+  errors: { path: string; message: string }[];
+  topic: string;
+  partition: number;
+  offset: number;
+  message_at: Date;
+  received_at: Date;
+  /** Token of the raw bytes as base64; null when there were none or their key was destroyed. */
+  raw: string | null;
+  raw_size: number;
+  /** Only this many bytes are in `raw`; all of them are on the dead-letter topic. */
+  raw_kept: number;
+  status: 'open';
+}
+
+/**
+ * What the consumer needs of a database, one method a step, each safe to repeat: a crash between any two of them ends,
+ * after redelivery, in the same data.
+ */
+export interface AuditStore {
+  /** Leaves of the log whose effects are complete; 0 for a log that is not known. */
+  logSize(logId: string): Promise<number>;
+  /** Records of the log from a place on, in order. */
+  placedFrom(logId: string, base: number): Promise<Placed[]>;
+  findEvents(eventIds: readonly string[]): Promise<FoundEvent[]>;
+  /** Whole records by id, for comparing contents. */
+  records(ids: readonly string[]): Promise<RecordDocument[]>;
+  /** From `entities`: quick, and behind the records when another consumer is at work or has crashed. */
+  heads(logId: string, entityKeys: readonly string[]): Promise<Map<string, EntityState>>;
+  /** From the records themselves. */
+  exactStates(entityKeys: readonly string[]): Promise<Map<string, EntityState>>;
+  /**
+   * Inserts records; false when some could not be, because their place, event id or version is taken. In turn: nothing
+   * after the first that could not be.
+   */
+  insert(documents: readonly (RecordDocument | VoidDocument)[], options: { inTurn: boolean }): Promise<boolean>;
+  /** Takes `is_active` from records. */
+  clearActive(recordIds: readonly string[]): Promise<void>;
+  /** Sets newest versions, never back to an older one. */
+  raiseHeads(heads: readonly EntityDocument[]): Promise<void>;
+  mergeOwnerships(logId: string, merges: readonly OwnershipMerge[]): Promise<void>;
+  saveFindings(findings: readonly FindingDocument[]): Promise<void>;
+  saveDeadLetters(letters: readonly DeadLetterDocument[]): Promise<void>;
+  /** Marks the effects of leaves up to `size` as complete; false when the log is no longer at `base`: another consumer has it. */
+  advance(logId: string, base: number, size: number, nextOffset: number): Promise<boolean>;
+}

@@ -1,0 +1,138 @@
+import { metadataOf } from '@biz/envelope';
+import { isJsonObject, type JsonObject, type JsonValue, jsonPointer, parseJson, setOwn } from '@biz/json';
+import { isSealedValue, type Keyring, openFields } from '@biz/sealing';
+import { sealedFields } from '../ingest/seal.ts';
+import { eventOf, originalOf, type RecordDocument } from '../record.ts';
+
+const SEALED = '{"sealed":true}';
+const ERASED = '{"erased":true}';
+
+/** Records as messages of the contract; personal values are opened only when `open`. */
+export async function presentRecords(keyring: Keyring, records: readonly RecordDocument[], open: boolean): Promise<object[]> {
+  const texts = await textsOf(keyring, records, open);
+  return records.map((record, index) => ({ ...plainOf(record), ...texts[index] }));
+}
+
+function plainOf(record: RecordDocument): object {
+  const event = eventOf(record, { payload: '', extra: null, owner_ip: '' });
+  const { owner_ip: _, user_ip: __, ...metadata } = metadataOf(event);
+  return {
+    record_id: record._id,
+    event_id: event.event_id,
+    log_id: record.log_id,
+    leaf_index: record.leaf_index,
+    entity_type: event.entity_type,
+    entity_id: event.entity_id,
+    version: record.version,
+    action_type: record.action_type,
+    action_at: record.action_at.toISOString(),
+    received_at: record.received_at.toISOString(),
+    is_active: record.is_active,
+    event_type: event.event_type,
+    producer_service: record.producer_service,
+    producer_service_id: record.producer_service_id,
+    trace_id: record.trace_id,
+    owner_id: event.owner_id,
+    owner_role: record.owner_role,
+    owner_type: record.owner_type,
+    ownership_id: event.ownership_id,
+    ...(record.company_id !== null && { company_id: originalOf(record, 'company_id', record.company_id) }),
+    ...(record.client_id !== undefined && { client_id: record.client_id }),
+    clock_skew: record.clock_skew,
+    metadata: JSON.stringify(metadata),
+    ...(record.entity_version !== undefined && { entity_version: record.entity_version }),
+    trace_id_as_sent: event.trace_id,
+    timestamp_as_sent: event.timestamp,
+  };
+}
+
+interface Texts {
+  payload: string;
+  extra: string;
+  owner_ip?: string;
+  sealed_fields: string[];
+  erased_fields: string[];
+}
+
+async function textsOf(keyring: Keyring, records: readonly RecordDocument[], open: boolean): Promise<Texts[]> {
+  const [whole, fields] = await Promise.all([openWhole(keyring, records, open), openInside(keyring, records, open)]);
+  return records.map((record, index) => {
+    const { payload, extra, owner_ip } = whole[index] as Record<TokenField, string>;
+    return {
+      payload: record.payload_state === 'open' ? (fields.get(record._id) ?? record.payload ?? 'null') : payload,
+      extra: record.extra === undefined ? 'null' : extra,
+      ...(owner_ip !== SEALED && owner_ip !== ERASED && { owner_ip }),
+      sealed_fields: owner_ip === SEALED ? ['owner_ip'] : [],
+      erased_fields: owner_ip === ERASED ? ['owner_ip'] : [],
+    };
+  });
+}
+
+const tokenFields = ['payload', 'extra', 'owner_ip'] as const;
+type TokenField = (typeof tokenFields)[number];
+
+/** The texts that the audit sealed as a whole; those that it may not or cannot open say so. */
+async function openWhole(keyring: Keyring, records: readonly RecordDocument[], open: boolean): Promise<Record<TokenField, string>[]> {
+  const items: { company_id: string | null; field: string; token: string; at: number; name: TokenField }[] = [];
+  const shown = records.map((record, at) => {
+    const texts: Record<TokenField, string> = { payload: ERASED, extra: ERASED, owner_ip: ERASED };
+    for (const name of tokenFields) {
+      const token = name === 'payload' && record.payload_state === 'open' ? null : record[name];
+      if (token) {
+        texts[name] = SEALED;
+        // Addresses are under keys of no company.
+        const company_id = name === 'owner_ip' ? null : originalOf(record, 'company_id', record.company_id);
+        items.push({ company_id, field: sealedFields[name], token, at, name });
+      }
+    }
+    return texts;
+  });
+  const opened = open && items.length > 0 ? await keyring.open(items) : [];
+  for (const [index, result] of opened.entries()) {
+    const { at, name } = items[index] as (typeof items)[number];
+    const texts = shown[at] as Record<TokenField, string>;
+    texts[name] = result.ok ? result.text : result.reason === 'erased' ? ERASED : SEALED;
+  }
+  return shown;
+}
+
+/** Payloads whose producer seals single fields, by record id; each field that stays closed says so in its place. */
+async function openInside(keyring: Keyring, records: readonly RecordDocument[], open: boolean): Promise<Map<string, string>> {
+  const affected = records.filter(
+    ({ sealing, payload_state, payload }) => sealing === 'fields' && payload_state === 'open' && payload?.includes('"sealed"'),
+  );
+  const targets = affected.map((record) => ({
+    company_id: originalOf(record, 'company_id', record.company_id),
+    data: parseJson(record.payload as string) as JsonObject,
+    mayOpen: () => open,
+  }));
+  const results = await openFields(keyring, targets);
+  return new Map(
+    affected.map((record, index) => {
+      const { data = {}, sealed = [], erased = [], invalid = [] } = results[index] ?? {};
+      const closed = new Set([...sealed, ...erased, ...invalid]);
+      return [record._id, JSON.stringify(masked(data, [], closed, new Set(erased)))];
+    }),
+  );
+}
+
+/** The value with each closed field (by its JSON Pointer) replaced by what may be said of it. */
+function masked(value: JsonValue, path: (string | number)[], closed: ReadonlySet<string>, erased: ReadonlySet<string>): JsonValue {
+  if (isSealedValue(value)) {
+    const pointer = jsonPointer(path);
+    if (closed.has(pointer)) {
+      return erased.has(pointer) ? { erased: true } : { sealed: true };
+    }
+  }
+  if (Array.isArray(value)) {
+    return value.map((item, index) => masked(item, [...path, index], closed, erased));
+  }
+  if (!isJsonObject(value)) {
+    return value;
+  }
+  const copy: JsonObject = {};
+  for (const key of Object.keys(value)) {
+    setOwn(copy, key, masked(value[key] as JsonValue, [...path, key], closed, erased));
+  }
+  return copy;
+}

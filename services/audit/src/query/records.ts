@@ -1,0 +1,183 @@
+import { AppError } from '@biz/errors';
+import type { JsonValue } from '@biz/json';
+import type { Filter } from 'mongodb';
+import type { Collections } from '../collections.ts';
+import { entityKey, indexKey } from '../keys.ts';
+import type { RecordDocument } from '../record.ts';
+import { bindingOf, DEFAULT_PAGE_SIZE, fetchPage, type Order, type Position, readToken, writeToken } from './page.ts';
+import type { Scope } from './scope.ts';
+
+export interface RecordFilters {
+  entity_type?: string;
+  entity_id?: string;
+  ownership_id?: string;
+  owner_id?: string;
+  event_type?: string;
+  action_type?: string;
+  producer_service?: string;
+  trace_id?: string;
+  is_active?: boolean;
+  from?: string;
+  to?: string;
+}
+
+export interface PageRequest {
+  page_size?: number;
+  page_token?: string;
+  order?: string;
+}
+
+export interface RecordPage {
+  records: RecordDocument[];
+  next_page_token: string;
+}
+
+/** More entities than this with one id (in as many companies) are not searched at once. */
+const MOST_ENTITIES = 1_000;
+
+/**
+ * One page of records. Values are compared with index keys as they are. With an entity id the order is that of its versions, else
+ * that of time (`action_at`, then record id). The index is named, so that no planner is to guess (see collections.ts).
+ */
+export async function listRecords(
+  collections: Collections,
+  scope: Scope,
+  filters: RecordFilters,
+  page: PageRequest & { defaultOrder: 'asc' | 'desc'; deadline: Date },
+): Promise<RecordPage> {
+  const order: Order = (page.order || page.defaultOrder) === 'asc' ? 1 : -1;
+  const binding = bindingOf(['records', scope as JsonValue, { ...filters } as JsonValue, order]);
+  const filter = filterOf(scope, filters);
+  if (scope !== 'all' && scope.length === 0) {
+    return { records: [], next_page_token: '' };
+  }
+  const walk = filters.entity_id ? await byVersion(collections, scope, filters, filter) : byTime(scope, filters, filter);
+  if (walk === undefined) {
+    return { records: [], next_page_token: '' };
+  }
+  const after = page.page_token ? walk.after(readToken(page.page_token, binding, walk.types), order) : {};
+  const sort = Object.fromEntries(walk.sort.map((field) => [field, order]));
+  const cursor = collections.events
+    .find({ $and: [walk.filter, after] } as Filter<RecordDocument>)
+    .sort(sort)
+    .hint(walk.index);
+  const { items, more } = await fetchPage(cursor, page.page_size || DEFAULT_PAGE_SIZE, page.deadline);
+  const last = items.at(-1);
+  return { records: items, next_page_token: more && last ? writeToken(walk.position(last), binding) : '' };
+}
+
+/** One record; undefined also for one of another company. */
+export async function getRecord(collections: Collections, scope: Scope, id: string): Promise<RecordDocument | undefined> {
+  const record = await collections.events.findOne({ _id: id, kind: 'event' });
+  return record !== null && (scope === 'all' || scope.some((company) => indexKey(company) === record.company_id)) ? record : undefined;
+}
+
+type RecordFilter = Record<string, unknown>;
+
+interface Walk {
+  filter: RecordFilter;
+  index: string;
+  sort: string[];
+  types: readonly ['string' | 'number', 'string' | 'number'];
+  position(record: RecordDocument): Position;
+  after(position: Position, order: Order): RecordFilter;
+}
+
+const plainFilters = ['entity_type', 'ownership_id', 'owner_id', 'event_type', 'action_type', 'producer_service'] as const;
+
+function filterOf(scope: Scope, filters: RecordFilters): RecordFilter {
+  const filter: RecordFilter = { kind: 'event' };
+  if (scope !== 'all') {
+    filter.company_id = scope.length === 1 ? indexKey(scope[0] as string) : { $in: scope.map(indexKey) };
+  }
+  for (const name of plainFilters) {
+    const value = filters[name];
+    if (value) {
+      filter[name] = indexKey(value);
+    }
+  }
+  if (filters.trace_id) {
+    filter.trace_id = filters.trace_id.replaceAll('-', '').toLowerCase();
+  }
+  if (filters.is_active !== undefined) {
+    filter.is_active = filters.is_active;
+  }
+  if (filters.from || filters.to) {
+    filter.action_at = {
+      ...(filters.from && { $gte: timeOf('from', filters.from) }),
+      ...(filters.to && { $lt: timeOf('to', filters.to) }),
+    };
+  }
+  return filter;
+}
+
+function timeOf(name: string, text: string): Date {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) {
+    throw new AppError('invalid_request', 'The request does not fit the contract.', {
+      faults: [{ path: `/${name}`, message: 'is no point in time' }],
+    });
+  }
+  return time;
+}
+
+function byTime(scope: Scope, filters: RecordFilters, filter: RecordFilter): Walk {
+  return {
+    filter,
+    index: timeIndex(scope, filters),
+    sort: ['action_at', '_id'],
+    types: ['number', 'string'],
+    position: ({ action_at, _id }) => [action_at.getTime(), _id],
+    after: ([time, id], order) => {
+      const [beyond, upTo] = order === 1 ? ['$gt', '$gte'] : ['$lt', '$lte'];
+      const at = new Date(time);
+      // The bound for the index, and the exact position.
+      return { action_at: { [upTo as string]: at }, $or: [{ action_at: { [beyond as string]: at } }, { _id: { [beyond as string]: id } }] };
+    },
+  };
+}
+
+/** The most telling filter leads. */
+function timeIndex(scope: Scope, filters: RecordFilters): string {
+  if (filters.trace_id) return 'trace_time';
+  if (filters.ownership_id) return 'ownership_time';
+  if (filters.owner_id) return 'owner_time';
+  if (scope === 'all' || scope.length > 1) return 'time';
+  return filters.event_type ? 'company_event_type_time' : 'company_time';
+}
+
+async function byVersion(collections: Collections, scope: Scope, filters: RecordFilters, filter: RecordFilter): Promise<Walk | undefined> {
+  const keys = await entityKeys(collections, scope, filters.entity_type, filters.entity_id as string);
+  if (keys.length === 0) {
+    return undefined;
+  }
+  return {
+    filter: { ...filter, entity_key: keys.length === 1 ? keys[0] : { $in: keys } },
+    index: 'entity_version',
+    sort: ['entity_key', 'version'],
+    types: ['string', 'number'],
+    position: ({ entity_key, version }) => [entity_key, version],
+    after: ([key, version], order) => {
+      const [beyond, upTo] = order === 1 ? ['$gt', '$gte'] : ['$lt', '$lte'];
+      return {
+        entity_key: { [upTo as string]: key },
+        $or: [{ entity_key: { [beyond as string]: key } }, { version: { [beyond as string]: version } }],
+      };
+    },
+  };
+}
+
+async function entityKeys(collections: Collections, scope: Scope, entityType: string | undefined, entityId: string): Promise<string[]> {
+  if (scope !== 'all' && entityType) {
+    return scope.map((company) => entityKey(company, entityType, entityId)).sort();
+  }
+  const found = collections.entities.find(
+    {
+      entity_id: indexKey(entityId),
+      ...(entityType && { entity_type: indexKey(entityType) }),
+      ...(scope !== 'all' && { company_id: { $in: scope.map(indexKey) } }),
+    },
+    { projection: { _id: 1 }, limit: MOST_ENTITIES },
+  );
+  return (await found.toArray()).map(({ _id }) => _id).sort();
+}

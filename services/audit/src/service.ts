@@ -1,0 +1,73 @@
+import { createBus } from '@biz/bus';
+import { loadContract } from '@biz/protos';
+import { createRpcServer } from '@biz/rpc';
+import { createKeyring, readKek } from '@biz/sealing';
+import { connectMongo, type Log, type RunningService } from '@biz/service';
+import { collectionsOf, ensureIndexes } from './collections.ts';
+import type { AuditConfig } from './config.ts';
+import { type IngestParts, ingest } from './ingest/ingest.ts';
+import { createMongoStore } from './ingest/mongo-store.ts';
+import { createHandlers, services } from './rpc.ts';
+
+/** Parts that a test may put in the place of the real ones. */
+export interface Overrides {
+  /** Wraps the parts of the consumer, to make a step fail or wait. */
+  ingestParts?: (parts: IngestParts) => IngestParts;
+  /** Called when the consumer is dead; by default the process ends, and is started again by its supervisor. */
+  onFatal?: (error: Error) => void;
+}
+
+/** Everything wired by hand: stores, the consumer of the topic, the gRPC services. Throws when MongoDB is away; Kafka may be away. */
+export async function createAudit(config: AuditConfig, log: Log, overrides: Overrides = {}): Promise<RunningService> {
+  await using stack = new AsyncDisposableStack();
+  const mongo = connectMongo(config.MONGODB_URL, { appName: 'audit' });
+  stack.defer(() => mongo.close());
+  const kek = await readKek({ ...(config.KEK && { value: config.KEK }), ...(config.KEK_FILE && { file: config.KEK_FILE }) });
+  const keyring = createKeyring({ database: mongo.db(config.KEYRING_DATABASE), kek });
+  const collections = collectionsOf(mongo.db(config.MONGODB_DATABASE));
+  await Promise.all([keyring.ensureIndexes(), ensureIndexes(collections)]);
+  const bus = stack.use(createBus({ brokers: config.KAFKA_BROKERS, clientId: 'audit', log }));
+  const server = await createRpcServer({
+    contract: loadContract(),
+    services,
+    handlers: createHandlers(collections, keyring),
+    listen: config.GRPC_LISTEN,
+    tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
+    allowedPeers: config.ALLOWED_PEERS,
+    reflection: config.ENVIRONMENT === 'local',
+    log,
+  });
+  stack.use(server);
+  const own: IngestParts = {
+    store: createMongoStore(collections),
+    keyring,
+    producer: bus.producer(),
+    dlqTopic: config.DLQ_TOPIC,
+    log,
+    limits: { maxBytes: config.ENVELOPE_MAX_BYTES, maxDepth: 64 },
+    skewMs: config.CLOCK_SKEW_SECONDS * 1000,
+  };
+  const parts = overrides.ingestParts?.(own) ?? own;
+  stack.use(
+    bus.consumer({
+      groupId: config.CONSUMER_GROUP,
+      topics: [config.AUDIT_TOPIC],
+      maxBatchRecords: config.BATCH_RECORDS,
+      maxBatchBytes: config.BATCH_BYTES,
+      concurrency: config.CONCURRENCY,
+      batch: async (batch) => {
+        await ingest(parts, batch);
+      },
+      onFatal: overrides.onFatal ?? endProcess,
+    }),
+  );
+  const opened = stack.move();
+  return { address: server.address, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** As an uncaught error, which ends the process in order (see runProcess). */
+function endProcess(error: Error): void {
+  setImmediate(() => {
+    throw error;
+  });
+}
