@@ -6,6 +6,8 @@ import type { BusConsumer, BusLog, ConsumerOptions, InMessage } from './types.ts
 const HEARTBEAT_MS = 3_000;
 const BACK_OFF_FIRST_MS = 100;
 const BACK_OFF_MOST_MS = 10_000;
+/** How long stopping waits, well within what a process has to end in (fault 24). */
+const STOP_PATIENCE_MS = 5_000;
 
 /**
  * A batch consumer whose offsets are committed only after the handler resolved. kafkajs is given no chance to commit or
@@ -22,7 +24,8 @@ export function createConsumer(kafka: kafkajs.Kafka, options: ConsumerOptions, l
     },
     async [Symbol.asyncDispose]() {
       life.abort(new Error('the consumer stops'));
-      await running;
+      // Joining a group cannot be cut short, and takes as long as members that were killed are waited for.
+      await Promise.race([running, pause(STOP_PATIENCE_MS, undefined, { ref: false })]);
     },
   };
 }
