@@ -21,8 +21,19 @@ type Values = Record<string, unknown>;
 type Part = (value: unknown, faults: Fault[]) => Values;
 
 /** Bodies keep JSON's types; in paths, queries and headers everything is text and is read as what the proto says. */
-const bodyRules = createAjv();
-const textRules = createAjv({ coerce: true });
+const bodyRules = compiler(createAjv());
+const textRules = compiler(createAjv({ coerce: true }));
+
+/** Compiles schemas, equal ones once: most routes have the same path parameters, and compiling is what a start takes longest for. */
+function compiler(ajv: ReturnType<typeof createAjv>): (schema: JsonSchema) => ValidateFunction {
+  const compiled = new Map<string, ValidateFunction>();
+  return (schema) => {
+    const key = JSON.stringify(schema);
+    const validate = compiled.get(key) ?? ajv.compile(schema);
+    compiled.set(key, validate);
+    return validate;
+  };
+}
 
 /** Compiles the way from HTTP to the message of one method, once at start. */
 export function compileRequest(method: MethodModel): ReadRequest {
@@ -51,7 +62,7 @@ const nothing: JsonSchema = { type: 'object', additionalProperties: false, prope
 
 function textPart(schema: JsonSchema | undefined, fields: readonly FieldModel[]): Part {
   if (!schema) return () => ({});
-  const validate = textRules.compile(schema);
+  const validate = textRules(schema);
   const lists = fields.filter((field) => field.repeated).map((field) => field.name);
   return (value, faults) => {
     const values = { ...(value as Values) };
@@ -62,7 +73,7 @@ function textPart(schema: JsonSchema | undefined, fields: readonly FieldModel[])
 }
 
 function bodyPart(method: MethodModel, schema: JsonSchema = nothing): Part {
-  const validate = bodyRules.compile(schema);
+  const validate = bodyRules(schema);
   const numbers = numberStep(method.request);
   const texts = jsonTextStep(method.request);
   return (value, faults) => {
@@ -98,7 +109,7 @@ function headerPart(fields: readonly FieldModel[]): HeaderPart {
     comment: '',
     fields: fields.map((field) => ({ ...field, rules: { ...field.rules, required: false } })),
   };
-  const validate = textRules.compile(jsonSchema(rules, 'query'));
+  const validate = textRules(jsonSchema(rules, 'query'));
   const pathOf = new Map(fields.map((field) => [`/${field.name}`, headerPath(field.rules.header)]));
   return (headers, message, faults) => {
     const values: Values = {};

@@ -17,6 +17,11 @@ export function httpMethods(contract: Contract): MethodModel[] {
   return contract.services.flatMap(({ methods }) => methods).filter(({ http, responseStream }) => http && !responseStream);
 }
 
+/** Those with a `google.api.http` and a stream for an answer. */
+export function streamedMethods(contract: Contract): MethodModel[] {
+  return contract.services.flatMap(({ methods }) => methods).filter(({ http, responseStream }) => http && responseStream);
+}
+
 /** Makes a route of every method of the contract; nothing here knows a particular one. */
 export function addContractRoutes(app: FastifyInstance, parts: RouteParts): void {
   for (const method of httpMethods(parts.contract)) addRoute(app, method, parts);

@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Server, ServerOptions } from 'node:https';
 import type { Contract } from '@biz/protos';
 import type { CallContext } from '@biz/rpc';
-import { type Log, newId, type TraceContext, traceContext } from '@biz/service';
+import { type Log, type TraceContext, traceContext } from '@biz/service';
 import helmet from '@fastify/helmet';
 import { type FastifyHttpsOptions, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify, LogController } from 'fastify';
 import type { Authenticate, Principal } from './auth.ts';
@@ -15,7 +16,7 @@ import { addHealth, healthPaths } from './health.ts';
 import { refuseConnection, requestError } from './problem.ts';
 import type { Readiness } from './readiness.ts';
 import type { OnRefusal } from './refusals.ts';
-import { addContractRoutes, httpMethods, refuseOtherMethods, routePattern } from './routes.ts';
+import { addContractRoutes, httpMethods, refuseOtherMethods, routePattern, streamedMethods } from './routes.ts';
 import type { Upstream } from './upstream.ts';
 
 declare module 'fastify' {
@@ -64,6 +65,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   await addDocs(app, contract, config.PUBLIC_URL);
   addHealth(app, parts.readiness);
   addContractRoutes(app, parts);
+  for (const { path } of streamedMethods(contract)) log.warn({ rpc: path }, 'no route: streamed answers are not served over HTTP');
   const paths = httpMethods(contract).flatMap(({ http }) => (http ? [routePattern(http.path)] : []));
   refuseOtherMethods(app, [...paths, ...docPaths, ...healthPaths]);
   await app.ready();
@@ -86,7 +88,7 @@ function serverOptions(config: GatewayConfig, log: Log): FastifyHttpsOptions<Ser
     loggerInstance: log.child({}, { serializers: { req: () => undefined, res: () => undefined } }),
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (logger) => logger,
-    genReqId: (request) => requestIdHeader(request.headers) ?? newId(),
+    genReqId: (request) => requestIdHeader(request.headers) ?? randomUUID(),
     trustProxy: config.TRUSTED_PROXIES.length ? [...config.TRUSTED_PROXIES] : false,
     bodyLimit: config.BODY_LIMIT,
     requestTimeout: config.REQUEST_TIMEOUT_MS,

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { loadContract } from '@biz/protos';
 import type { Log, RunningService } from '@biz/service';
+import type { FastifyInstance } from 'fastify';
 import { createAuthenticator } from './auth.ts';
 import type { GatewayConfig } from './config.ts';
 import { remoteKeys } from './keys.ts';
@@ -11,6 +12,8 @@ import { createUpstream } from './upstream.ts';
 
 /** Requests at work get this long to end when the gateway stops, in milliseconds; then their connections are cut. */
 const drainMs = 8_000;
+/** While stopping, connections that became idle are looked for this often, in milliseconds: the server itself closes only those idle at first. */
+const sweepMs = 50;
 
 /** Starts the gateway: everything is built here, by hand, and closed in reverse. Throws when a setting or the contract is at fault. */
 export async function startGateway(
@@ -38,13 +41,18 @@ export async function startGateway(
   const readiness = stack.use(createReadiness(config.SERVICE_ADDRESSES, tls, { 'identity-provider': keys.ready }));
   const onRefusal = over.onRefusal ?? logRefusals(log);
   const app = await createServer({ config, log, contract, authenticate, upstream, readiness, onRefusal });
-  stack.defer(async () => {
-    const timer = setTimeout(() => app.server.closeAllConnections(), drainMs);
-    await app.close();
-    clearTimeout(timer);
-  });
+  stack.defer(() => drain(app));
   await app.listen({ host: config.GATEWAY_HOST, port: config.GATEWAY_PORT });
   const { port } = app.server.address() as AddressInfo;
   const owned = stack.move();
   return { address: `${config.GATEWAY_HOST}:${port}`, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Takes no new connection, lets requests at work end, and closes each connection once it has none. */
+async function drain(app: FastifyInstance): Promise<void> {
+  const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
+  const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
+  await app.close();
+  clearInterval(sweep);
+  clearTimeout(cut);
 }
