@@ -25,7 +25,7 @@ export function createMongoStore(collections: Collections): AuditStore {
       return (await found.toArray()).map((one) => ({ offset: -1, ...one }));
     },
     records: async (ids) => await events.find({ _id: { $in: [...ids] }, kind: 'event' }).toArray(),
-    heads: (logId, keys) => heads(entities, logId, keys),
+    heads: (keys) => heads(entities, keys),
     exactStates: (keys) => exactStates(collections, keys),
     insert: async (documents, { inTurn }) => (await insertMissing(records, documents, inTurn)).length === 0,
     clearActive: async (ids) => {
@@ -41,19 +41,14 @@ export function createMongoStore(collections: Collections): AuditStore {
   };
 }
 
-async function heads(entities: Collections['entities'], logId: string, keys: readonly string[]): Promise<Map<string, EntityState>> {
-  const found = entities.find({ _id: { $in: [...keys] } }, { projection: { version: 1, record_id: 1, is_active: 1, log_id: 1 } });
-  const states = new Map<string, EntityState>();
-  for await (const { _id, version, record_id, is_active, log_id } of found) {
-    states.set(_id, {
-      version,
-      newest: { record_id, active: is_active },
-      beyond: new Map(),
-      flagged: is_active ? [record_id] : [],
-      shared: log_id !== logId,
-    });
-  }
-  return states;
+async function heads(entities: Collections['entities'], keys: readonly string[]): Promise<Map<string, EntityState>> {
+  const found = entities.find({ _id: { $in: [...keys] } }, { projection: { version: 1, record_id: 1, is_active: 1 } });
+  return new Map(
+    (await found.toArray()).map(({ _id, version, record_id, is_active }) => [
+      _id,
+      { version, newest: { record_id, active: is_active }, flagged: is_active ? [record_id] : [] },
+    ]),
+  );
 }
 
 /** Inserts, and gives back the documents whose key was taken. */

@@ -25,18 +25,12 @@ export interface VersionAt {
   active: boolean;
 }
 
-/** The versions of one entity, as far as known. */
+/** The newest version of an entity. All below it exist, since a version is inserted only when the one before is there. */
 export interface EntityState {
-  /** All versions from 1 to this one exist. */
   version: number;
-  /** Of that version. */
-  newest: VersionAt | null;
-  /** Versions that exist above, with a gap in between. */
-  beyond: ReadonlyMap<number, VersionAt>;
+  newest: VersionAt;
   /** Records whose `is_active` is set. */
   flagged: readonly string[];
-  /** Whether other logs are known not to have this entity, or nothing is known of it. */
-  shared: boolean;
 }
 
 /** What the store says about a batch before it is planned. */
@@ -58,7 +52,7 @@ export interface NewRecord {
   version: number;
   active_after: boolean;
   is_active: boolean;
-  /** To be inserted one after the other: another log may want the same versions of this entity, and the order must hold. */
+  /** The batch has several events of the entity: they are inserted one after the other, so that none gets in without the one before. */
   in_turn: boolean;
 }
 
@@ -160,10 +154,8 @@ function conflict(offset: number): { offset: number } & Letter {
 
 function finish(plan: Plan, versions: Versions): void {
   for (const record of plan.records) {
-    const { head, added, shared } = versions.outcome(record.entity_key);
-    record.is_active = record.active_after && record.version === head.version;
-    // One event of an entity can only lose its version or get it. With several, a later one must not get in when an earlier one did not.
-    record.in_turn = shared && added > 1;
+    record.is_active = record.active_after && record.version === versions.newestVersion(record.entity_key);
+    record.in_turn = versions.added(record.entity_key) > 1;
   }
   for (const raise of versions.heads()) {
     plan.heads.push(raise);

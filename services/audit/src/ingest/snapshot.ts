@@ -20,11 +20,9 @@ export async function takeSnapshot(
   const events = batch.filter((message): message is Event => 'event' in message);
   const entityKeys = [...new Set(events.map(({ entityKey }) => entityKey))];
   const base = await store.logSize(logId);
-  const [placed, verdicts, heads] = await Promise.all([
-    store.placedFrom(logId, base),
-    verdictsOf(parts, logId, events),
-    careful ? undefined : store.heads(logId, entityKeys),
-  ]);
+  const [verdicts, heads] = await Promise.all([verdictsOf(parts, logId, events), careful ? undefined : store.heads(entityKeys)]);
+  // After the verdicts: a record of this log that was found by its event id, though another consumer wrote it just now, is then here too.
+  const placed = await store.placedFrom(logId, base);
   const entities = heads === undefined || placed.length > 0 ? await store.exactStates(entityKeys) : heads;
   return { log_id: logId, base, placed, verdicts, entities };
 }

@@ -91,7 +91,7 @@ export interface AuditStore {
   /** Whole records by id, for comparing contents. */
   records(ids: readonly string[]): Promise<RecordDocument[]>;
   /** From `entities`: quick, and behind the records when another consumer is at work or has crashed. */
-  heads(logId: string, entityKeys: readonly string[]): Promise<Map<string, EntityState>>;
+  heads(entityKeys: readonly string[]): Promise<Map<string, EntityState>>;
   /** From the records themselves. */
   exactStates(entityKeys: readonly string[]): Promise<Map<string, EntityState>>;
   /**
