@@ -40,8 +40,8 @@ const resources: Resource[] = [
     path: '/v1/profiles',
     entityType: 'profile',
     create: () => ({ name: unique('Perfil'), roles: ['user'] }),
-    patch: { roles: ['user', 'auditor'] },
-    patched: { roles: ['user', 'auditor'] },
+    patch: { roles: ['auditor', 'user'] },
+    patched: { roles: ['auditor', 'user'] },
   },
   {
     path: '/v1/users',
@@ -51,6 +51,11 @@ const resources: Resource[] = [
     patched: { name: 'Joana Prado' },
   },
 ];
+
+/** An entity without what goes on by itself: how far Keycloak has followed. */
+function settled({ sync_status: _, sync_error: __, ...entity }: Record<string, unknown>): object {
+  return entity;
+}
 
 describe.each(resources)('$path', (resource) => {
   it('lives its whole life, and the audit has every step', async () => {
@@ -64,7 +69,7 @@ describe.each(resources)('$path', (resource) => {
     expect(created.headers.get('location')).toMatch(new RegExp(`${one}$`));
 
     const read = await admin.get(one);
-    expect(read.body).toEqual(created.body);
+    expect(settled(read.body)).toEqual(settled(created.body));
 
     const stale = await admin.patch(one, resource.patch, 7);
     expect([stale.status, stale.body.code]).toEqual([412, 'version_mismatch']);
@@ -78,7 +83,7 @@ describe.each(resources)('$path', (resource) => {
     const disabled = await admin.post(`${one}/disable`);
     expect(disabled.body, disabled.text).toMatchObject({ version: 3, status: 'disabled' });
     const again = await admin.post(`${one}/disable`);
-    expect(again.body).toEqual(disabled.body);
+    expect(settled(again.body)).toEqual(settled(disabled.body));
     const enabled = await admin.post(`${one}/enable`);
     expect(enabled.body).toMatchObject({ version: 4, status: 'active' });
 
