@@ -8,10 +8,9 @@ export type KeycloakOptions = {
   /** Client with a service account that has `manage-users`, `view-users` and `query-users` of `realm-management`. */
   readonly clientId: string;
   readonly clientSecret: string;
+  /** Longest wait for one answer, in milliseconds; 5,000 when not given (fault 11). */
+  readonly timeoutMs?: number;
 };
-
-/** Longest wait for one answer of Keycloak, in milliseconds (fault 11). */
-const timeoutMs = 5_000;
 
 /** Keycloak took the request and said no: the same request will be refused again. `reason` holds no personal data. */
 export class KeycloakRefusal extends Error {
@@ -35,25 +34,27 @@ export type AdminAnswer = { readonly body: unknown; readonly createdId: string |
 export type KeycloakAdmin = {
   /**
    * Sends one request; `path` is below `/admin/realms/{realm}`. Throws KeycloakRefusal when the request itself is at fault (400, 409; 404
-   * of a DELETE), AppError `unavailable` for what may pass: no connection, no answer within 5 s, 5xx, no JSON, missing rights or realm.
+   * of a DELETE), AppError `unavailable` for what may pass: no connection, no answer in time, 5xx, no JSON, missing rights or realm.
    */
   send(request: AdminRequest): Promise<AdminAnswer>;
 };
 
 export function createKeycloakAdmin(options: KeycloakOptions): KeycloakAdmin {
+  const { timeoutMs = 5_000 } = options;
   const account = createServiceAccount({ ...options, timeoutMs });
+  const exchange = (request: AdminRequest) => askOnce(base, account, timeoutMs, request);
   const base = `${options.url}/admin/realms/${encodeURIComponent(options.realm)}`;
   return {
     async send(request) {
-      const first = await exchange(base, account, request);
+      const first = await exchange(request);
       // a token may have been revoked, or the realm started anew with other keys
-      const response = first.status === 401 ? await exchange(base, account, request) : first;
+      const response = first.status === 401 ? await exchange(request) : first;
       return answerOf(request, response);
     },
   };
 }
 
-async function exchange(base: string, account: ServiceAccount, request: AdminRequest): Promise<RawAnswer> {
+async function askOnce(base: string, account: ServiceAccount, timeoutMs: number, request: AdminRequest): Promise<RawAnswer> {
   const token = await account.token();
   try {
     const response = await fetch(`${base}${request.path}`, {

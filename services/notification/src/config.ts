@@ -15,7 +15,7 @@ export function readServiceConfig(env: NodeJS.ProcessEnv = process.env) {
       MAIL_FROM: z.string().min(3).default('Biz Retail <no-reply@localhost>'),
       /** Mails under way at once. */
       MAIL_CONNECTIONS: count(5),
-      /** With the pauses below: given up after some nine hours. */
+      /** With the pauses below: given up after some eight hours. */
       MAIL_MAX_ATTEMPTS: count(20),
       MAIL_FIRST_PAUSE_MS: count(5_000),
       MAIL_MAX_PAUSE_MS: count(3_600_000),
