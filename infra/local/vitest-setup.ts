@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { bringUp, locate } from './src/bring-up.ts';
+import { bringUp, dataFolder, locate } from './src/bring-up.ts';
 import { cacheFolder } from './src/cache.ts';
 import type { Engine } from './src/engine.ts';
 import { kafka, keycloak, mail, mongodb } from './src/engines/index.ts';
@@ -84,7 +84,7 @@ async function makeRealm(url: string, folder: string): Promise<void> {
   const keys = join(folder, 'keys');
   const secret = async (name: string) => (await keptSecret(keys, name)).text;
   const identitySecret = await secret('identity-client');
-  const admin = { username: keycloakAdmin, password: await secret('keycloak-admin') };
+  const admin = await keycloakAdmin(dataFolder(folder, keycloak));
   const options = { realm: 'biz', gatewayUrl: 'https://localhost:8443', gatewaySecret: await secret('gateway-client'), identitySecret };
   await ensureRealm({ url, realm: options.realm, admin, representation: realmOf(options) });
   Object.assign(process.env, {

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Engine, Ports } from './engine.ts';
 import { freePort } from './ports.ts';
-import { keptSecret } from './secrets.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /**
@@ -21,11 +20,15 @@ export async function bringUp(located: Located, options: BringUpOptions): Promis
   const { engine, ports, external } = located;
   if (external) return;
   const { cache, folder, supervisor, progress } = options;
-  const home = await engine.install({ cache, progress });
+  const installed = await engine.install({ cache, progress });
   progress('starting');
-  const secret = async (name: string) => (await keptSecret(join(folder, 'keys'), name)).text;
-  const spec = await engine.process({ home, dataDir: join(folder, 'data', engine.name), ports, secret });
+  const spec = await engine.process({ ...installed, dataDir: dataFolder(folder, engine), ports });
   await supervisor.start(spec);
+}
+
+/** Where an engine keeps its data. */
+export function dataFolder(folder: string, engine: Engine): string {
+  return join(folder, 'data', engine.name);
 }
 
 export interface Located {
@@ -39,7 +42,7 @@ export interface Located {
 
 interface BringUpOptions {
   cache: string;
-  /** Holds `data` and `keys`. */
+  /** Holds `data`. */
   folder: string;
   supervisor: Supervisor;
   progress: (text: string) => void;

@@ -1,6 +1,6 @@
-import { access, mkdir, open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { access, cp, mkdir, open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isSameProcess, startedAt } from './processes.ts';
 
@@ -70,6 +70,14 @@ async function isHeld(file: string): Promise<boolean> {
     return (await readFile(file, 'utf8').catch(() => '')) !== '';
   }
   return isSameProcess(JSON.parse(text) as { pid: number; started: string });
+}
+
+/** Copies a folder; the copy appears whole or not at all. */
+export async function copyWhole(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  await rm(`${to}.part`, { recursive: true, force: true });
+  await cp(from, `${to}.part`, { recursive: true });
+  await rename(`${to}.part`, to);
 }
 
 export async function exists(file: string): Promise<boolean> {

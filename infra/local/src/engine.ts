@@ -12,7 +12,7 @@ export interface Engine {
   /** Names of the ports it listens on; the first is the one its address has. */
   ports: readonly string[];
   /** Fetches or builds it into the cache of the user, unless it is there. Gives what `process` needs to know of where it is. */
-  install(context: InstallContext): Promise<string>;
+  install(context: InstallContext): Promise<Installed>;
   /** Makes its data folder ready, and says how it is started and when it is ready. */
   process(context: StartContext): Promise<ProcessSpec>;
   /** What goes into its variable. */
@@ -25,14 +25,16 @@ export interface InstallContext {
   progress: (text: string) => void;
 }
 
-export interface StartContext {
-  /** What `install` gave. */
+export interface Installed {
   home: string;
+  /** What a first run left that makes starts quick, see warm.ts. */
+  warm?: string | undefined;
+}
+
+export interface StartContext extends Installed {
   /** Its own; kept between starts. */
   dataDir: string;
   ports: Ports;
-  /** Passwords and the like, made on first use and kept. */
-  secret: (name: string) => Promise<string>;
 }
 
 export type Ports = Readonly<Record<string, number>>;

@@ -1,5 +1,5 @@
 import { tlsFolder } from '@biz/pki';
-import { bringUp, type Located, locate } from './bring-up.ts';
+import { bringUp, dataFolder, type Located, locate } from './bring-up.ts';
 import { cacheFolder } from './cache.ts';
 import type { Engine } from './engine.ts';
 import { allEngines, kafka, keycloak, mail, mongodb } from './engines/index.ts';
@@ -131,16 +131,16 @@ async function identityClientSecret(layout: Layout): Promise<string> {
 
 async function makeRealm(layout: Layout, fleet: Fleet, located: Located): Promise<void> {
   const secret = async (name: string) => (await keptSecret(layout.keys, name)).text;
-  const own = { username: keycloakAdmin, password: located.external ? '' : await secret('keycloak-admin') };
   const { KEYCLOAK_ADMIN: username, KEYCLOAK_ADMIN_PASSWORD: password } = process.env;
   const given = username && password ? { username, password } : undefined;
+  const admin = located.external ? given : await keycloakAdmin(dataFolder(layout.folder, located.engine));
   const representation = realmOf({
     realm: REALM,
     gatewayUrl: gatewayUrl(fleet),
     gatewaySecret: await secret('gateway-client'),
     identitySecret: await secret('identity-client'),
   });
-  await ensureRealm({ url: fleet.keycloak.url, realm: REALM, admin: located.external ? given : own, representation });
+  await ensureRealm({ url: fleet.keycloak.url, realm: REALM, admin, representation });
 }
 
 /** Lets those that wait for the step know of its end; a failure reaches them as well. */

@@ -10,6 +10,12 @@ const STEADY_MS = 30_000;
 const POLL_MS = 100;
 const LARGEST_LOG_BYTES = 16 * 1024 * 1024;
 
+/** Pids of children that run. A supervisor that has to end without stopping them leaves none behind. */
+const running = new Set<number>();
+process.on('exit', () => {
+  for (const pid of running) signalGroup(pid, 'SIGKILL');
+});
+
 /**
  * One process kept alive: started in a group of its own with its output in a log file, started again with back-off whenever it
  * ends by itself, until it is stopped.
@@ -102,7 +108,12 @@ export class Supervised {
     const child = this.#spawn();
     this.#child = child;
     const ended = endOf(child);
-    if (child.pid !== undefined) await noteProcess(this.#folders.run, this.spec.name, child.pid);
+    const { pid } = child;
+    if (pid !== undefined) {
+      running.add(pid);
+      void ended.then(() => running.delete(pid));
+      await noteProcess(this.#folders.run, this.spec.name, pid);
+    }
     const given = new AbortController();
     const outcome = await Promise.race([this.#becomesReady(child, given.signal), ended]);
     given.abort();

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { jsonRequest } from './https.ts';
 import { passwordToken } from './keycloak-realm.ts';
+import { people, userId } from './people.ts';
 import type { RunFile } from './run-file.ts';
 
 const TRAIL_MS = 30_000;
@@ -47,8 +48,9 @@ async function awaitTrail(versions: number, read: () => Promise<AuditRecord[]>):
 
 function lineOf(record: AuditRecord): string {
   const facts = `v${record.version}  ${record.action_type.padEnd(7)} ${record.event_type}  ${record.action_at}`;
-  const who = `by ${record.owner_type} ${record.owner_id} (${record.owner_role}) from ${record.owner_ip}`;
-  return `    ${facts}\n        ${who}, trace ${record.trace_id}\n        ${JSON.stringify(record.payload)}`;
+  const who = people.find((person) => userId(person.username) === record.owner_id)?.username ?? record.owner_id;
+  const from = typeof record.owner_ip === 'string' ? record.owner_ip : 'a sealed address';
+  return `    ${facts}\n        by ${record.owner_type} ${who} (${record.owner_role}) from ${from}, trace ${record.trace_id}\n        ${JSON.stringify(record.payload)}`;
 }
 
 function recordsOf(body: unknown): AuditRecord[] {
@@ -73,6 +75,7 @@ interface AuditRecord {
   owner_id: string;
   owner_type: string;
   owner_role: string;
+  /** An object when it is sealed to the reader. */
   owner_ip: unknown;
   trace_id: string;
   payload: unknown;

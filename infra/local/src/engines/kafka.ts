@@ -1,14 +1,17 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
-import { cached, exists } from '../cache.ts';
+import { cached, copyWhole, exists } from '../cache.ts';
 import { run } from '../command.ts';
 import { type Engine, portOf } from '../engine.ts';
+import { freePort } from '../ports.ts';
 import { tool } from '../tools.ts';
+import { sharedClasses, warmUp } from '../warm.ts';
 
 const VERSION = '4.1.0';
 const recipe = join(import.meta.dirname, '..', '..', 'engines', 'kafka');
-/** Fewer and quicker threads and compiler stages: one broker for one machine, ready in a few seconds. */
+const LOG4J = `-Dlog4j2.configurationFile=${join(recipe, 'log4j2.yaml')}`;
+/** For one broker on one machine. */
 const JVM = ['-Xms128m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true'];
 
 /** Apache Kafka, one node in KRaft mode, from its jars. */
@@ -21,7 +24,7 @@ export const kafka: Engine = {
 
   async install({ cache, progress }) {
     await tool('java', 'run Kafka', progress);
-    return cached({
+    const home = await cached({
       root: cache,
       name: `kafka-${VERSION}`,
       proof: join('lib', `kafka_2.13-${VERSION}.jar`),
@@ -40,28 +43,44 @@ export const kafka: Engine = {
         await run(mvn, args);
       },
     });
+    const warm = await warmUp({
+      cache,
+      name: `kafka-${VERSION}`,
+      progress,
+      async prepare(folder) {
+        const dataDir = join(folder, 'scratch', 'data');
+        const spec = await kafka.process({ home, dataDir, ports: { kafka: await freePort(), 'kafka-controller': await freePort() } });
+        await copyWhole(join(dataDir, 'log'), join(folder, 'formatted'));
+        return spec;
+      },
+    });
+    return { home, warm };
   },
 
-  async process({ home, dataDir, ports }) {
-    const classes = join(home, 'lib', '*');
-    const log4j = `-Dlog4j2.configurationFile=${join(recipe, 'log4j2.yaml')}`;
+  async process({ home, warm, dataDir, ports }) {
     const properties = await writeProperties(dataDir, portOf(ports, 'kafka'), portOf(ports, 'kafka-controller'));
-    if (!(await exists(join(dataDir, 'log', 'meta.properties')))) {
-      const format = ['format', '-t', clusterId(), '-c', properties];
-      await run('java', [log4j, ...JVM, '-XX:TieredStopAtLevel=1', '-cp', classes, 'kafka.tools.StorageTool', ...format]);
-    }
+    await format(home, warm, dataDir, properties);
     const address = kafka.address(ports);
     return {
       name: 'kafka',
       layer: 'engines',
       command: 'java',
-      args: [log4j, ...JVM, '-cp', classes, 'kafka.Kafka', properties],
+      args: [...sharedClasses(warm), LOG4J, ...JVM, '-cp', join(home, 'lib', '*'), 'kafka.Kafka', properties],
       ready: () => answers(address),
-      readyWithinMs: 90_000,
+      readyWithinMs: 180_000,
       stopWithinMs: 20_000,
     };
   },
 };
+
+/** An empty storage with its cluster id; from the first run when there was one, which spares a start of Java. */
+async function format(home: string, warm: string | undefined, dataDir: string, properties: string): Promise<void> {
+  const log = join(dataDir, 'log');
+  if (await exists(join(log, 'meta.properties'))) return;
+  if (warm !== undefined) return copyWhole(join(warm, 'formatted'), log);
+  const args = ['format', '-t', clusterId(), '-c', properties];
+  await run('java', [LOG4J, ...JVM, '-XX:TieredStopAtLevel=1', '-cp', join(home, 'lib', '*'), 'kafka.tools.StorageTool', ...args]);
+}
 
 /** The recipe's properties with this start's ports and folder. The addresses are in no stored metadata, so they may differ at each start. */
 async function writeProperties(dataDir: string, port: number, controller: number): Promise<string> {

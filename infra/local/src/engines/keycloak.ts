@@ -1,14 +1,19 @@
-import { mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cached } from '../cache.ts';
+import { cached, copyWhole, exists } from '../cache.ts';
 import { run } from '../command.ts';
 import { type Engine, portOf } from '../engine.ts';
+import { freePort } from '../ports.ts';
+import { keptSecret } from '../secrets.ts';
 import { tool } from '../tools.ts';
+import { sharedClasses, warmUp } from '../warm.ts';
 
 const VERSION = '26.4.5';
 /** What the server is built with; another set of options is another folder of the cache. */
 const BUILD = { name: 'h2', options: ['--db=dev-file', '--features-disabled=kerberos,ciba,device-flow'] };
 const ADMIN = 'admin';
+/** File in the data folder. */
+const ADMIN_PASSWORD = 'admin-password';
 
 /** As in `kc.sh`, but quicker to start: one compiler stage and the serial collector are right for a handful of users. */
 const JVM = [
@@ -32,7 +37,7 @@ export const keycloak: Engine = {
 
   async install({ cache, progress }) {
     await tool('java', 'run Keycloak', progress);
-    return cached({
+    const home = await cached({
       root: cache,
       name: `keycloak-${VERSION}-${BUILD.name}`,
       proof: join('lib', 'quarkus', 'generated-bytecode.jar'),
@@ -44,10 +49,17 @@ export const keycloak: Engine = {
         await run('java', [...javaArgs(folder, folder), 'build', ...BUILD.options]);
       },
     });
+    const warm = await warmUp({
+      cache,
+      name: `keycloak-${VERSION}-${BUILD.name}`,
+      progress,
+      prepare: async (folder) => keycloak.process({ home, dataDir: join(folder, 'empty'), ports: { keycloak: await freePort() } }),
+    });
+    return { home, warm };
   },
 
-  async process({ home, dataDir, ports, secret }) {
-    await makeHome(home, dataDir);
+  async process({ home, warm, dataDir, ports }) {
+    await makeHome(home, warm, dataDir);
     const port = String(portOf(ports, 'keycloak'));
     const address = keycloak.address(ports);
     return {
@@ -55,11 +67,12 @@ export const keycloak: Engine = {
       layer: 'engines',
       command: 'java',
       args: [
+        ...sharedClasses(warm),
         ...javaArgs(home, dataDir),
         ...['start', '--optimized', '--http-enabled=true', '--http-host=127.0.0.1', `--http-port=${port}`],
         ...[`--hostname=${address}`, '--cache=local', '--log-console-output=json'],
       ],
-      env: { KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN, KC_BOOTSTRAP_ADMIN_PASSWORD: await secret('keycloak-admin') },
+      env: bootstrapEnv(await keycloakAdmin(dataDir)),
       ready: async () => (await fetch(`${address}/realms/master`, { signal: AbortSignal.timeout(2_000) })).ok,
       readyWithinMs: 180_000,
       stopWithinMs: 8_000,
@@ -67,8 +80,15 @@ export const keycloak: Engine = {
   },
 };
 
-/** Name of the administrator that our own Keycloak gets at its first start; the password is the secret `keycloak-admin`. */
-export const keycloakAdmin = ADMIN;
+/** The administrator that our own Keycloak has; its password is made with its data. */
+export async function keycloakAdmin(dataDir: string): Promise<{ username: string; password: string }> {
+  return { username: ADMIN, password: (await keptSecret(dataDir, ADMIN_PASSWORD)).text };
+}
+
+/** Taken by a server without data only. */
+function bootstrapEnv(admin: { username: string; password: string }): Record<string, string> {
+  return { KC_BOOTSTRAP_ADMIN_USERNAME: admin.username, KC_BOOTSTRAP_ADMIN_PASSWORD: admin.password };
+}
 
 function fetchDistribution(cache: string, progress: (text: string) => void): Promise<string> {
   return cached({
@@ -93,9 +113,14 @@ function fetchDistribution(cache: string, progress: (text: string) => void): Pro
   });
 }
 
-/** `lib` is asked for by the start itself, to see that a build was made. */
-async function makeHome(distribution: string, dataDir: string): Promise<void> {
+/** New data is a copy of what the first run left, when there was one: its schema takes Keycloak seconds to make. */
+async function makeHome(distribution: string, warm: string | undefined, dataDir: string): Promise<void> {
   await mkdir(join(dataDir, 'conf'), { recursive: true });
+  if (warm !== undefined && !(await exists(join(dataDir, 'data')))) {
+    await cp(join(warm, 'empty', ADMIN_PASSWORD), join(dataDir, ADMIN_PASSWORD));
+    await copyWhole(join(warm, 'empty', 'data'), join(dataDir, 'data'));
+  }
+  // `lib` is asked for by the start itself, to see that a build was made.
   for (const name of ['lib', 'providers', 'themes']) {
     await rm(join(dataDir, name), { force: true });
     await symlink(join(distribution, name), join(dataDir, name));

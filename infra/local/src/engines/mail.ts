@@ -15,7 +15,7 @@ export const mail: Engine = {
   address: (ports) => `smtp://127.0.0.1:${portOf(ports, 'smtp')}`,
 
   async install() {
-    return join(require.resolve('maildev/package.json'), '..', 'bin', 'maildev');
+    return { home: join(require.resolve('maildev/package.json'), '..', 'bin', 'maildev') };
   },
 
   async process({ home, dataDir, ports }) {

@@ -25,11 +25,11 @@ export const mongodb: Engine = {
 
   async install(context) {
     const mongod = await which('mongod');
-    if (mongod !== undefined) return mongod;
+    if (mongod !== undefined) return { home: mongod };
     const reason = await whyNoBuild(context);
-    if (reason === undefined) return join(await build(context), 'bin', 'secantusd-rs');
+    if (reason === undefined) return { home: join(await build(context), 'bin', 'secantusd-rs') };
     context.progress(`${reason}; taking the Python wheel instead`);
-    return join(await installWheel(context), 'bin', 'secantusd-py');
+    return { home: join(await installWheel(context), 'bin', 'secantusd-py') };
   },
 
   async process({ home, dataDir, ports }) {
