@@ -102,16 +102,16 @@ export function as(username: string): Client {
   return known;
 }
 
-/** The audit's history of an entity, as soon as it has `count` records. */
+/** The audit's history of an entity, as soon as it has `count` records of which only the newest may be active. */
 export async function auditHistory(entityType: string, entityId: string, count: number, who = 'auditor-a'): Promise<Answer['body'][]> {
   let items: Answer['body'][] = [];
   await until(
     async () => {
       const answer = await as(who).get(`/v1/audit/entities/${entityType}/${entityId}/history?page_size=200`);
       items = answer.body?.items ?? [];
-      return answer.status === 200 && items.length >= count;
+      return answer.status === 200 && items.length >= count && items.slice(0, -1).every((item) => !item.is_active);
     },
-    { timeoutMs: 30_000, what: `${count} records of ${entityType} ${entityId} in the audit` },
+    { timeoutMs: 90_000, what: `${count} records of ${entityType} ${entityId} in the audit` },
   );
   return items;
 }

@@ -14,7 +14,7 @@ function pidOf(name: string): number {
 async function killAndAwaitReturn(name: string): Promise<void> {
   const pid = pidOf(name);
   process.kill(pid, 'SIGKILL');
-  await until(() => alive(pidOf(name)) && pidOf(name) !== pid, { timeoutMs: 60_000, what: `${name} to come back` });
+  await until(() => alive(pidOf(name)) && pidOf(name) !== pid, { timeoutMs: 90_000, what: `${name} to come back` });
 }
 
 function alive(pid: number): boolean {
@@ -59,7 +59,7 @@ async function expectAllInAudit(ids: readonly string[]): Promise<void> {
 const writes = async () => (await as('admin-a').post('/v1/cost-centers', { code: unique('F'), name: 'Loja' })).status === 201;
 
 afterEach(async () => {
-  await until(writes, { timeoutMs: 60_000, what: 'the fleet to write again' });
+  await until(writes, { timeoutMs: 90_000, what: 'the fleet to write again' });
 });
 
 describe('a service killed under load', () => {
@@ -86,7 +86,7 @@ describe('Kafka killed under load', () => {
     await until(() => writer.acknowledged.length > atKill + 10, { timeoutMs: 30_000, what: 'writes while Kafka is away' });
     const { id } = (await as('admin-a').post('/v1/cost-centers', { code: unique('F'), name: 'Um' })).body;
     await as('admin-a').patch(`/v1/cost-centers/${id}`, { name: 'Dois' }, 1);
-    await until(() => alive(pidOf('kafka')) && pidOf('kafka') !== pid, { timeoutMs: 60_000, what: 'Kafka to come back' });
+    await until(() => alive(pidOf('kafka')) && pidOf('kafka') !== pid, { timeoutMs: 90_000, what: 'Kafka to come back' });
     await writer.stop();
     expect(writer.refused.map((answer) => answer.status)).toEqual([]);
     const records = await auditHistory('cost_center', id, 2);
