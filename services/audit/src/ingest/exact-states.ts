@@ -5,13 +5,19 @@ import type { EntityState } from './plan.ts';
 const AT_ONCE = 10;
 
 /** States of entities from their records: what `entities` says is behind when a consumer crashed, or another one is at work. */
-export async function exactStates(collections: Collections, keys: readonly string[]): Promise<Map<string, EntityState>> {
+export async function exactStates(
+  collections: Collections,
+  keys: readonly string[],
+  fromVersion: ReadonlyMap<string, number>,
+): Promise<Map<string, EntityState>> {
   const heads = await collections.entities.find({ _id: { $in: [...keys] } }, { projection: { version: 1 } }).toArray();
   const raised = new Map(heads.map(({ _id, version }) => [_id, version]));
   const states = new Map<string, EntityState>();
   for (let from = 0; from < keys.length; from += AT_ONCE) {
     const part = keys.slice(from, from + AT_ONCE);
-    const found = await Promise.all(part.map((key) => exactState(collections, key, raised.get(key) ?? 1)));
+    const found = await Promise.all(
+      part.map((key) => exactState(collections, key, Math.min(raised.get(key) ?? 1, fromVersion.get(key) ?? Number.POSITIVE_INFINITY))),
+    );
     for (const [index, state] of found.entries()) {
       if (state !== undefined) {
         states.set(part[index] as string, state);
@@ -21,7 +27,6 @@ export async function exactStates(collections: Collections, keys: readonly strin
   return states;
 }
 
-/** From the version of the head on: when it was raised, no record below it was flagged any more (see ingest.ts). */
 async function exactState({ events }: Collections, key: string, from: number): Promise<EntityState | undefined> {
   const versions = await events
     .find({ entity_key: key, version: { $gte: from } }, { projection: { version: 1, active_after: 1, is_active: 1 }, sort: { version: 1 } })

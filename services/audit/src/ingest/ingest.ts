@@ -85,10 +85,10 @@ async function insertRecords(
   sealed: Map<number, SealedTexts>,
   receivedAt: Date,
 ): Promise<boolean> {
-  const document = ({ event, leaf_index, offset, version, active_after, is_active }: NewRecord): RecordDocument =>
+  const document = ({ event, leaf_index, offset, version, active_after }: NewRecord): RecordDocument =>
     recordOf(
       event,
-      { log_id: log, leaf_index, offset, version, active_after, is_active },
+      { log_id: log, leaf_index, offset, version, active_after, is_active: active_after },
       sealed.get(offset) as SealedTexts,
       receivedAt,
       parts.skewMs ?? SKEW_MS,

@@ -17,7 +17,10 @@ export function createMongoStore(collections: Collections): AuditStore {
     logSize: async (logId) => (await logs.findOne({ _id: logId }))?.size ?? 0,
     placedFrom: async (logId, base) => {
       const range = { $gte: recordId(logId, base), $lt: `${logId}.${AFTER_DIGITS}` };
-      const found = records.find({ _id: range }, { projection: { leaf_index: 1, offset: 1, event_id: 1, version: 1 }, sort: { _id: 1 } });
+      const found = records.find(
+        { _id: range },
+        { projection: { leaf_index: 1, offset: 1, event_id: 1, entity_key: 1, version: 1 }, sort: { _id: 1 } },
+      );
       return (await found.toArray()).map((one) => ({ offset: -1, ...one }));
     },
     findEvents: async (eventIds) => {
@@ -26,7 +29,7 @@ export function createMongoStore(collections: Collections): AuditStore {
     },
     records: async (ids) => await events.find({ _id: { $in: [...ids] }, kind: 'event' }).toArray(),
     heads: (keys) => heads(entities, keys),
-    exactStates: (keys) => exactStates(collections, keys),
+    exactStates: (keys, fromVersion) => exactStates(collections, keys, fromVersion),
     insert: async (documents, { inTurn }) => (await insertMissing(records, documents, inTurn)).length === 0,
     clearActive: async (ids) => {
       if (ids.length > 0) {

@@ -17,6 +17,7 @@ export interface Placed {
   leaf_index: number;
   offset: number;
   event_id: string;
+  entity_key: string;
   version: number;
 }
 
@@ -51,7 +52,6 @@ export interface NewRecord {
   offset: number;
   version: number;
   active_after: boolean;
-  is_active: boolean;
   /** The batch has several events of the entity: they are inserted one after the other, so that none gets in without the one before. */
   in_turn: boolean;
 }
@@ -75,7 +75,10 @@ export interface Plan {
   /** Places to fill: another log recorded their event first. */
   voids: { leaf_index: number; duplicate_of: string }[];
   heads: HeadRaise[];
-  /** Records that are no longer the newest, and still flagged. */
+  /**
+   * Records that are no longer the newest, and still flagged. A record is inserted as active if it leaves its entity so; the one that
+   * follows it takes the flag. So flags only ever go, and whoever repeats this takes nothing wrongly.
+   */
   superseded: string[];
   /** Every leaf of this batch, also those that were there before. */
   leaves: Leaf[];
@@ -120,7 +123,7 @@ export function planBatch(snapshot: Snapshot, batch: readonly Incoming[]): Plan 
       const leafIndex = places.next();
       const version = versions.next(entityKey, event, recordId(snapshot.log_id, leafIndex));
       plan.leaves.push({ event, leaf_index: leafIndex, version: version.version });
-      plan.records.push({ event, entity_key: entityKey, leaf_index: leafIndex, offset, ...version, is_active: false, in_turn: false });
+      plan.records.push({ event, entity_key: entityKey, leaf_index: leafIndex, offset, ...version, in_turn: false });
     }
   }
   plan.size = places.size;
@@ -154,12 +157,8 @@ function conflict(offset: number): { offset: number } & Letter {
 
 function finish(plan: Plan, versions: Versions): void {
   for (const record of plan.records) {
-    record.is_active = record.active_after && record.version === versions.newestVersion(record.entity_key);
     record.in_turn = versions.added(record.entity_key) > 1;
   }
-  for (const raise of versions.heads()) {
-    plan.heads.push(raise);
-    const keep = raise.active ? raise.record_id : undefined;
-    plan.superseded.push(...versions.flagged(raise.entity_key).filter((id) => id !== keep));
-  }
+  plan.heads.push(...versions.heads());
+  plan.superseded.push(...versions.superseded());
 }

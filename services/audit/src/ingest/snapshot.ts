@@ -1,6 +1,6 @@
 import type { Keyring } from '@biz/sealing';
 import { contentOf, eventOf } from '../record.ts';
-import type { Incoming, Snapshot } from './plan.ts';
+import type { Incoming, Placed, Snapshot } from './plan.ts';
 import { openRecords } from './seal.ts';
 import type { AuditStore } from './store.ts';
 
@@ -23,8 +23,17 @@ export async function takeSnapshot(
   const [verdicts, heads] = await Promise.all([verdictsOf(parts, logId, events), careful ? undefined : store.heads(entityKeys)]);
   // After the verdicts: a record of this log that was found by its event id, though another consumer wrote it just now, is then here too.
   const placed = await store.placedFrom(logId, base);
-  const entities = heads === undefined || placed.length > 0 ? await store.exactStates(entityKeys) : heads;
+  const entities = heads === undefined || placed.length > 0 ? await store.exactStates(entityKeys, predecessors(placed)) : heads;
   return { log_id: logId, base, placed, verdicts, entities };
+}
+
+/** By entity, the version before the first one that a former try left: whether its flag was taken is not known. */
+function predecessors(placed: readonly Placed[]): Map<string, number> {
+  const versions = new Map<string, number>();
+  for (const { entity_key, version } of placed) {
+    versions.set(entity_key, Math.min(versions.get(entity_key) ?? version, version - 1));
+  }
+  return versions;
 }
 
 async function verdictsOf(

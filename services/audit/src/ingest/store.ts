@@ -92,8 +92,8 @@ export interface AuditStore {
   records(ids: readonly string[]): Promise<RecordDocument[]>;
   /** From `entities`: quick, and behind the records when another consumer is at work or has crashed. */
   heads(entityKeys: readonly string[]): Promise<Map<string, EntityState>>;
-  /** From the records themselves. */
-  exactStates(entityKeys: readonly string[]): Promise<Map<string, EntityState>>;
+  /** From the records themselves, those of the given versions and above. */
+  exactStates(entityKeys: readonly string[], fromVersion: ReadonlyMap<string, number>): Promise<Map<string, EntityState>>;
   /**
    * Inserts records; false when some could not be, because their place, event id or version is taken. In turn: nothing
    * after the first that could not be.

@@ -4,6 +4,7 @@ import type { EntityState, HeadRaise, VersionAt } from './plan.ts';
 interface Progress {
   version: number;
   newest: VersionAt | null;
+  flagged: string[];
   /** Records that this batch adds. */
   added: number;
   event: ReadEvent;
@@ -22,8 +23,8 @@ export class Versions {
   touch(key: string, event: ReadEvent): Progress {
     let now = this.#now.get(key);
     if (now === undefined) {
-      const { version = 0, newest = null } = this.#known.get(key) ?? {};
-      now = { version, newest, added: 0, event };
+      const { version = 0, newest = null, flagged = [] } = this.#known.get(key) ?? {};
+      now = { version, newest, flagged: [...flagged], added: 0, event };
       this.#now.set(key, now);
     }
     return now;
@@ -35,15 +36,14 @@ export class Versions {
     now.version += 1;
     now.added += 1;
     now.newest = { record_id: record, active };
+    if (active) {
+      now.flagged.push(record);
+    }
     return { version: now.version, active_after: active };
   }
 
   added(key: string): number {
     return this.#now.get(key)?.added ?? 0;
-  }
-
-  newestVersion(key: string): number {
-    return this.#now.get(key)?.version ?? 0;
   }
 
   *heads(): Generator<HeadRaise> {
@@ -54,8 +54,10 @@ export class Versions {
     }
   }
 
-  flagged(key: string): readonly string[] {
-    return this.#known.get(key)?.flagged ?? [];
+  *superseded(): Generator<string> {
+    for (const { newest, flagged } of this.#now.values()) {
+      yield* flagged.filter((record) => record !== newest?.record_id);
+    }
   }
 }
 

@@ -59,11 +59,12 @@ export class MemoryStore implements AuditStore {
     return states;
   }
 
-  async exactStates(keys: readonly string[]) {
+  async exactStates(keys: readonly string[], fromVersion: ReadonlyMap<string, number>) {
     await this.#step();
     const states = new Map<string, EntityState>();
     for (const key of keys) {
-      const versions = this.versionsOf(key).filter(({ version }) => version >= (this.entities.get(key)?.version ?? 1));
+      const from = Math.min(this.entities.get(key)?.version ?? 1, fromVersion.get(key) ?? Number.POSITIVE_INFINITY);
+      const versions = this.versionsOf(key).filter(({ version }) => version >= from);
       const newest = versions.at(-1);
       if (newest !== undefined) {
         const flagged = versions.filter(({ is_active }) => is_active).map(({ _id }) => _id);
