@@ -93,19 +93,36 @@ describe('a user brought to Keycloak', () => {
 });
 
 describe('a user that Keycloak had before', () => {
-  it('is adopted by its username, with what we do not manage', async () => {
-    const user = person();
-    await realm.admin('POST', '/users', {
-      username: user.username,
-      enabled: true,
-      requiredActions: ['UPDATE_PASSWORD'],
-      credentials: [{ type: 'password', value: 'old' }],
+  const before = (user: DirectoryUser, over: object = {}) =>
+    realm.admin('POST', '/users', {
+      ...{ username: user.username, email: user.email, enabled: true, requiredActions: ['UPDATE_PASSWORD'] },
+      ...over,
     });
+
+  it('is adopted by its username and e-mail, with what we do not manage', async () => {
+    const user = person();
+    await before(user, { attributes: { companies: ['c-2'] } });
     await directory.ensureUser(user);
     const [found] = await realm.admin<{ requiredActions: string[] }[]>('GET', `/users?exact=true&username=${user.username}`);
     expect(found?.requiredActions).toEqual(['UPDATE_PASSWORD']);
     await realm.setPassword(user.username, 'pw');
     expect((await realm.logIn(user.username, 'pw')).user_id).toBe(user.id);
+  });
+
+  it.each([
+    ['has another e-mail', { email: 'somebody-else@example.com' }],
+    ['has more companies', { attributes: { companies: ['*'] } }],
+  ])('is not taken over when it %s', async (_, over) => {
+    const user = person();
+    await before(user, over);
+    await expect(directory.ensureUser(user)).rejects.toThrow('the username belongs to another user');
+    await directory.removeUser(user);
+    expect(await realm.admin('GET', `/users?exact=true&username=${user.username}`)).toHaveLength(1);
+  });
+
+  it('is not the account of a service', async () => {
+    const user = person({ username: 'service-account-identity-service' });
+    await expect(directory.ensureUser(user)).rejects.toThrow(KeycloakRefusal);
   });
 
   it('of ours under the same name is neither taken over nor removed', async () => {

@@ -31,7 +31,7 @@ export type Directory = {
 export function createDirectory(admin: KeycloakAdmin): Directory {
   return {
     async ensureUser(user) {
-      const found = await findUser(admin, user);
+      const found = await findUser(admin, user, (other) => isSamePerson(other, user));
       if (!found) {
         const created = await createUser(admin, user);
         await ensureRoles(admin, created, user.roles);
@@ -42,24 +42,37 @@ export function createDirectory(admin: KeycloakAdmin): Directory {
       return changed || rolesChanged ? 'updated' : 'unchanged';
     },
     async removeUser(user) {
-      const found = await findUser(admin, user).catch(absentIfAnothers);
+      const found = await findUser(admin, user, () => false).catch(absentIfAnothers);
       if (found) await admin.send({ method: 'DELETE', path: `/users/${found.id}` }).catch(absentIfGone);
     },
   };
 }
 
 /**
- * The Keycloak user of ours: the one with our id, else the one with the username that carries no id of ours yet (a realm that had users
- * before us). Throws KeycloakRefusal when the username belongs to another user of ours.
+ * The Keycloak user of ours: the one with our id, else the one with the username that may be taken over. Throws KeycloakRefusal when the
+ * username is somebody else's.
  */
-async function findUser(admin: KeycloakAdmin, user: { id: string; username: string }): Promise<KeycloakUser | undefined> {
+async function findUser(
+  admin: KeycloakAdmin,
+  user: { id: string; username: string },
+  mayAdopt: (found: KeycloakUser) => boolean,
+): Promise<KeycloakUser | undefined> {
   const marked = await search(admin, `q=${encodeURIComponent(`user_id:${user.id}`)}`);
   const own = marked.find((candidate) => ourId(candidate) === user.id);
   if (own) return own;
   const named = await search(admin, `exact=true&username=${encodeURIComponent(user.username)}`);
   const taken = named.find((candidate) => candidate.username === user.username);
-  if (taken && ourId(taken) !== undefined) throw new KeycloakRefusal(409, 'the username belongs to another user');
+  if (taken && (ourId(taken) !== undefined || !mayAdopt(taken))) throw new KeycloakRefusal(409, 'the username belongs to another user');
   return taken;
+}
+
+/**
+ * Whether a user that Keycloak had before us is the same person: it has the e-mail that we know, and no company that ours lacks. Else
+ * whoever may make users could take somebody's account by naming it.
+ */
+function isSamePerson(found: KeycloakUser, user: DirectoryUser): boolean {
+  const companies = found.attributes?.companies ?? [];
+  return found.email === user.email.toLowerCase() && companies.every((company) => user.companies.includes(company));
 }
 
 async function search(admin: KeycloakAdmin, query: string): Promise<KeycloakUser[]> {

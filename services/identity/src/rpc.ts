@@ -76,6 +76,7 @@ async function userFacts(
   return {
     actor: context.actor.id,
     callers: context.companies,
+    clients: context.clients,
     home,
     profiles: new Map(profiles.map((entity) => [entity._id, { ...profileOf(entity), company_id: entity.company_id }])),
     companies: new Map(companies.map((entity) => [entity._id, { status: entity.status }])),

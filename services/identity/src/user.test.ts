@@ -9,6 +9,7 @@ const profile = (id: string, roles: string[], over: object = {}) =>
 const facts: UserFacts = {
   actor: 'u-9',
   callers: ['c-1'],
+  clients: [],
   home: 'c-1',
   profiles: new Map([
     profile('admins', ['admin']),
@@ -55,10 +56,18 @@ describe('a new user', () => {
 
   it('takes companies of the caller alone; the platform gives any that exists, or all', () => {
     expect(paths(() => create({ company_ids: ['c-1', 'c-2', '*'] }))).toEqual(['/company_ids/1', '/company_ids/2']);
-    expect(paths(() => create({ company_ids: ['c-1', 'c-2', 'c-3', 'c-4', '*'] }, { callers: ['*'] }))).toEqual([
-      '/company_ids/2',
-      '/company_ids/3',
-    ]);
+    const platform = { callers: ['*'], home: null };
+    expect(paths(() => create({ company_ids: ['c-1', 'c-2', 'c-3', 'c-4', '*'] }, platform))).toEqual(['/company_ids/2', '/company_ids/3']);
+    expect(paths(() => create({ company_ids: ['*'] }, { callers: ['*'] }))).toEqual(['/company_ids/0']);
+  });
+
+  it('takes clients of the caller alone, where the caller is bound to some', () => {
+    expect(create({ client_ids: ['x', 'x'] })).toMatchObject({ client_ids: ['x'] });
+    expect(paths(() => create({ client_ids: ['x', 'y'] }, { clients: ['x'] }))).toEqual(['/client_ids/1']);
+  });
+
+  it('does not have the name of a service’s account', () => {
+    expect(paths(() => create({ username: 'service-account-gateway' }))).toEqual(['/username']);
   });
 });
 

@@ -25,6 +25,8 @@ export interface UserFacts {
   actor: string;
   /** Companies of the caller; `*` is every one. */
   callers: readonly string[];
+  /** Clients of the caller; empty: every client of the caller's companies. */
+  clients: readonly string[];
   /** The user's home. */
   home: string | null;
   /** Profiles named by the command or held by the user, and the companies that the command names, by their ids. */
@@ -44,7 +46,7 @@ export function decideUser(
     case 'create': {
       const company_ids = command.fields.company_ids ?? (facts.home === null ? [] : [facts.home]);
       const fields = { ...command.fields, ...normal({ ...command.fields, company_ids }) };
-      refuse(givenFaults(fields, undefined, facts));
+      refuse([...nameFaults(fields.username), ...givenFaults(fields, undefined, facts)]);
       return standardDecision({ kind: 'create', fields }, state);
     }
     case 'update': {
@@ -83,8 +85,21 @@ function normal({ profile_ids, company_ids, client_ids, document }: Given): Give
 }
 
 /** Faults of what is given anew; what the user has already may stay, whoever gave it. */
-function givenFaults({ profile_ids = [], company_ids = [] }: Given, state: UserState | undefined, facts: UserFacts): Fault[] {
-  return [...profileFaults(profile_ids, state?.profile_ids ?? [], facts), ...companyFaults(company_ids, state?.company_ids ?? [], facts)];
+function givenFaults(
+  { profile_ids = [], company_ids = [], client_ids = [] }: Given,
+  state: UserState | undefined,
+  facts: UserFacts,
+): Fault[] {
+  return [
+    ...profileFaults(profile_ids, state?.profile_ids ?? [], facts),
+    ...companyFaults(company_ids, state?.company_ids ?? [], facts),
+    ...clientFaults(client_ids, state?.client_ids ?? [], facts),
+  ];
+}
+
+/** Keycloak names the accounts of services so. */
+function nameFaults(username: string): Fault[] {
+  return username.startsWith('service-account-') ? [{ path: '/username', message: 'is reserved' }] : [];
 }
 
 /** Profiles exist, are active and belong to the user's home (null: the platform); one of another company reads as one that is not there. */
@@ -98,15 +113,27 @@ function profileFaults(ids: readonly string[], present: readonly string[], { pro
   });
 }
 
-/** A caller gives only companies that the caller has; the platform any that exists, and all of them. */
+/**
+ * A caller gives only companies that the caller has; the platform any that exists, and all of them. Who has all of them has no home: no
+ * company's admin could then change the e-mail of such an account, and take it.
+ */
 function companyFaults(ids: readonly string[], present: readonly string[], { companies, callers, home }: UserFacts): Fault[] {
   const platform = callers.includes(everyCompany);
   return ids.flatMap((id, index) => {
-    if (id === home || present.includes(id) || (platform && id === everyCompany)) return [];
+    if (id === home || present.includes(id) || (platform && id === everyCompany && home === null)) return [];
     const exists = companies.has(id) && companies.get(id)?.status !== 'deleted';
     if (exists && (platform || callers.includes(id))) return [];
     return [{ path: `/company_ids/${index}`, message: 'is not a company of yours' }];
   });
+}
+
+/** A caller who is bound to some clients gives only those. */
+function clientFaults(ids: readonly string[], present: readonly string[], { clients }: UserFacts): Fault[] {
+  return ids.flatMap((id, index) =>
+    clients.length === 0 || clients.includes(id) || present.includes(id)
+      ? []
+      : [{ path: `/client_ids/${index}`, message: 'is not a client of yours' }],
+  );
 }
 
 function unlessSelfDemotion(patch: Patch<UserState> | null, state: UserState | undefined, facts: UserFacts): Patch<UserState> | null {
