@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { baseShape, readConfig } from '@biz/service';
 import { z } from 'zod';
 
@@ -44,7 +45,7 @@ const shape = {
   /** Difference of clocks that is forgiven in `exp` and `nbf`. */
   OIDC_CLOCK_TOLERANCE_SECONDS: whole(5, 0),
   /** Addresses or networks (CIDR, or loopback, linklocal, uniquelocal) whose `X-Forwarded-For` is believed, with commas between. */
-  TRUSTED_PROXIES: list(','),
+  TRUSTED_PROXIES: list(',').pipe(z.array(z.string().refine(isNetwork, 'is no address or network'))),
   /** Folders with further `.proto` files, with colons between. */
   PROTO_DIRS: list(':'),
   /** Largest request body, in bytes. */
@@ -56,6 +57,13 @@ const shape = {
   KEEP_ALIVE_MS: whole(30_000),
   MAX_CONNECTIONS: whole(20_000),
 };
+
+function isNetwork(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address = '', bits] = text.split('/');
+  const family = isIP(address);
+  return family !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)));
+}
 
 export type GatewayConfig = ReturnType<typeof readGatewayConfig>;
 

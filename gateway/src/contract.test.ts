@@ -2,8 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type TestFleet, testFleet } from './testing/index.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** A service that nobody wrote gateway code for. */
 const proto = `
@@ -44,7 +46,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'biz-greeting-'));
   await writeFile(join(dir, 'greeting.proto'), proto);
   fleet = await testFleet({ processes: ['greeting'], dirs: [dir] });
-}, 60_000);
+});
 afterAll(async () => {
   await fleet?.[Symbol.asyncDispose]();
   await rm(dir, { recursive: true, force: true });

@@ -30,7 +30,8 @@ describe('README.md', () => {
 
 describe('the configuration', () => {
   it('names every fault at once', () => {
-    const read = () => readGatewayConfig({ GATEWAY_PORT: 'x', OIDC_ALGORITHMS: 'HS256', SERVICE_ADDRESSES: 'team' });
-    expect(read).toThrow(/TLS_CA_FILE.*SERVICE_ADDRESSES.*GATEWAY_PORT.*OIDC_ISSUER.*OIDC_ALGORITHMS/s);
+    const read = () =>
+      readGatewayConfig({ GATEWAY_PORT: 'x', OIDC_ALGORITHMS: 'HS256', SERVICE_ADDRESSES: 'team', TRUSTED_PROXIES: '10.0.0.0/8,x' });
+    expect(read).toThrow(/TLS_CA_FILE.*SERVICE_ADDRESSES.*GATEWAY_PORT.*OIDC_ISSUER.*OIDC_ALGORITHMS.*TRUSTED_PROXIES/s);
   });
 });

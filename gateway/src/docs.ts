@@ -19,6 +19,7 @@ export async function addDocs(app: FastifyInstance, contract: Contract, publicUr
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: pagePolicy,
+    theme: { title: 'Biz Retail API' },
     uiConfig: { docExpansion: 'none', displayRequestDuration: true, validatorUrl: null, url: '/openapi.json' },
   });
   let text: string | undefined;

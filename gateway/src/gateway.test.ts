@@ -1,7 +1,9 @@
 import { AppError } from '@biz/errors';
 import { until } from '@biz/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { someId, type TestFleet, testFleet } from './testing/index.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let fleet: TestFleet;
 const path = '/v1/cost-centers';
@@ -9,7 +11,7 @@ const one = `${path}/${someId}`;
 
 beforeAll(async () => {
   fleet = await testFleet({ processes: ['cost-center', 'team', 'identity'] });
-}, 60_000);
+});
 afterAll(() => fleet?.[Symbol.asyncDispose]());
 beforeEach(() => fleet.reset());
 

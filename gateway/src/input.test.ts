@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:tls';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { someId, type TestFleet, testFleet } from './testing/index.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let fleet: TestFleet;
 const path = '/v1/cost-centers';
@@ -13,7 +15,7 @@ beforeAll(async () => {
     processes: ['cost-center', 'team', 'notification'],
     env: { HEADERS_TIMEOUT_MS: '300', REQUEST_TIMEOUT_MS: '600' },
   });
-}, 60_000);
+});
 afterAll(() => fleet?.[Symbol.asyncDispose]());
 beforeEach(() => fleet.reset());
 

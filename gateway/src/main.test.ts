@@ -4,13 +4,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@biz/testing';
 import { Agent, request } from 'undici';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { someId, type TestFleet, testFleet } from './testing/index.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let fleet: TestFleet;
 beforeAll(async () => {
   fleet = await testFleet({ processes: ['cost-center'] });
-}, 60_000);
+});
 afterAll(() => fleet?.[Symbol.asyncDispose]());
 
 /** The gateway as the supervisor starts it: a process of its own, told by IPC. */
@@ -38,7 +40,7 @@ function settings(): Record<string, string> {
   };
 }
 
-describe('the process', { timeout: 60_000 }, () => {
+describe('the process', () => {
   it('answers what is at work when SIGTERM comes, then ends with 0', async () => {
     const { child } = start(settings());
     const [message] = (await once(child, 'message')) as [{ ready: boolean; address: string }];

@@ -48,6 +48,7 @@ const maxParamLength = 512;
 export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
   const { config, log, contract } = parts;
   const app = fastify(serverOptions(config, log)) as unknown as FastifyInstance;
+  app.decorateRequest('trace');
   app.decorateRequest('principal', null);
   app.decorateRequest('call', null);
   app.setValidatorCompiler(() => () => true); // request.ts does it, for all parts at once
