@@ -4,7 +4,7 @@ import { repository } from './layout.ts';
 import { audience } from './realm.ts';
 import type { ProcessSpec } from './supervisor.ts';
 
-const READY_MS = 90_000;
+const READY_MS = 180_000;
 /** A process drains for at most 10 s (fault 24); a little more, so that it ends by itself. */
 const STOP_MS = 12_000;
 

@@ -26,6 +26,8 @@ export function realmOf(options: RealmOptions): object {
     supportedLocales: ['pt-BR', 'en'],
     defaultLocale: 'pt-BR',
     accessTokenLifespan: 300,
+    // The passwords are no secret here, and the default (Argon2) is half of the realm's making.
+    passwordPolicy: 'hashAlgorithm(pbkdf2-sha256) and hashIterations(10000)',
     eventsEnabled: true,
     eventsExpiration: 604_800,
     eventsListeners: ['jboss-logging'],

@@ -50,7 +50,7 @@ export async function planFleet(options: PlanOptions): Promise<Plan> {
       title: `services ${services.map(({ name }) => name).join(', ')}`,
       run: settling(servicesUp, async (progress) => {
         progress('waiting for mongodb and kafka');
-        await isUp(mongodb, kafka, mail);
+        await isUp(mongodb, kafka);
         progress('starting');
         await Promise.all(services.map((service) => supervisor.start(serviceSpec(fleet, service))));
       }),

@@ -31,7 +31,7 @@ export const mail: Engine = {
         ...['--web-ip', '127.0.0.1', '--web', String(portOf(ports, 'mail')), '--mail-directory', dataDir, '--silent'],
       ],
       ready: async () => (await fetch(`${pages}/healthz`, { signal: AbortSignal.timeout(2_000) })).ok,
-      readyWithinMs: 30_000,
+      readyWithinMs: 120_000,
       stopWithinMs: 5_000,
     };
   },

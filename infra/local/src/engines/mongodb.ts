@@ -41,7 +41,7 @@ export const mongodb: Engine = {
       command: home,
       args: home.endsWith('mongod') ? mongodArgs(folder, portOf(ports, 'mongodb')) : secantusArgs(home, folder, portOf(ports, 'mongodb')),
       ready: () => answersPing(mongodb.address(ports)),
-      readyWithinMs: 60_000,
+      readyWithinMs: 120_000,
       stopWithinMs: 15_000,
     };
   },
