@@ -2,7 +2,6 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AppError, type Fault } from '@biz/errors';
 import { isJsonObject, type JsonValue } from '@biz/json';
 import { createAjv, type FieldModel, faultsOf, httpSchemas, type JsonSchema, jsonSchema, type MethodModel, maxFaults } from '@biz/protos';
-import type { ValidateFunction } from 'ajv';
 import { jsonTextStep, numberStep } from './body.ts';
 import { headerPath, versionIn } from './headers.ts';
 
@@ -17,6 +16,8 @@ export type HttpParts = {
 /** Makes the gRPC request; throws AppError `invalid_request` with every fault of every part, or `precondition_required`. */
 export type ReadRequest = (parts: HttpParts) => Record<string, unknown>;
 
+type Ajv = ReturnType<typeof createAjv>;
+type ValidateFunction = ReturnType<Ajv['compile']>;
 type Values = Record<string, unknown>;
 type Part = (value: unknown, faults: Fault[]) => Values;
 
@@ -25,7 +26,7 @@ const bodyRules = compiler(createAjv());
 const textRules = compiler(createAjv({ coerce: true }));
 
 /** Compiles schemas, equal ones once: most routes have the same path parameters, and compiling is what a start takes longest for. */
-function compiler(ajv: ReturnType<typeof createAjv>): (schema: JsonSchema) => ValidateFunction {
+function compiler(ajv: Ajv): (schema: JsonSchema) => ValidateFunction {
   const compiled = new Map<string, ValidateFunction>();
   return (schema) => {
     const key = JSON.stringify(schema);
