@@ -5,6 +5,7 @@ import type { Contract } from '@biz/protos';
 import { createRpcServer, type Handler, type TlsFiles } from '@biz/rpc';
 import { createKeyring, type Keyring, readKek } from '@biz/sealing';
 import { connectMongo, type Log, type RunningService } from '@biz/service';
+import { followDatabase } from './health.ts';
 
 /** The part of a service's configuration that its foundation needs; `serviceShape` of @biz/service and the database's name. */
 export interface FoundationConfig {
@@ -91,6 +92,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
         const reflection = config.ENVIRONMENT === 'local';
         const { GRPC_LISTEN: listen, ALLOWED_PEERS: allowedPeers } = config;
         const server = closing.use(await createRpcServer({ contract, services, handlers, listen, tls, allowedPeers, reflection, log }));
+        closing.use(followDatabase(store.db, server));
         return { address: server.address, [Symbol.asyncDispose]: () => closing.disposeAsync() };
       }),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),

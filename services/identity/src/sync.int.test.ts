@@ -3,14 +3,13 @@ import type { JsonObject } from '@biz/json';
 import { loadContract } from '@biz/protos';
 import { createKeyring, type Keyring, readKek, sealFields } from '@biz/sealing';
 import { newId, traceContext } from '@biz/service';
-import { type TestDatabase, testDatabase, until } from '@biz/testing';
+import { type TestDatabase, type TestProxy, testDatabase, testProxy, until } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDirectory } from './directory.ts';
 import { defineEntities, storeModels } from './entities.ts';
 import { createKeycloakAdmin } from './keycloak.ts';
 import { startSync, syncMark } from './sync.ts';
 import { createSyncQueue, type SyncQueue } from './sync-queue.ts';
-import { type TestProxy, testProxy } from './test-proxy.ts';
 import { type TestRealm, testRealm } from './test-realm.ts';
 
 const company = newId();
@@ -24,7 +23,7 @@ let sync: AsyncDisposable;
 
 beforeAll(async () => {
   [realm, database] = await Promise.all([testRealm(), testDatabase('identity')]);
-  proxy = await testProxy(realm.url);
+  proxy = await testProxy(new URL(realm.url).host);
   const models = storeModels(defineEntities(loadContract()));
   store = createEventStore({
     db: database.db,
@@ -46,7 +45,7 @@ afterAll(async () => {
 });
 
 function start(): AsyncDisposable {
-  const directory = createDirectory(createKeycloakAdmin({ ...realm, url: proxy.url }));
+  const directory = createDirectory(createKeycloakAdmin({ ...realm, url: `http://${proxy.address}` }));
   return startSync({ store, keyring, directory, queue, log: { warn: () => {} }, pollMs: 50, maxBackoffMs: 200 });
 }
 

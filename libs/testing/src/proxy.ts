@@ -1,15 +1,16 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-export type TestProxy = AsyncDisposable & {
-  readonly url: string;
+export interface TestProxy extends AsyncDisposable {
+  /** `host:port` to connect to instead of the server. */
+  address: string;
   /** Cuts every connection and takes no more, until `up`. */
   down(): Promise<void>;
   up(): Promise<void>;
-};
+}
 
-/** A way to a real server that can be cut and mended, since the server itself is shared by all tests. */
+/** A way to a server (`host:port`) that a test can cut and mend, since the server itself is shared by all tests. */
 export async function testProxy(target: string): Promise<TestProxy> {
-  const { hostname, port } = new URL(target);
+  const { hostname, port } = new URL(`tcp://${target}`);
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
     const far = connect(Number(port), hostname);
@@ -27,7 +28,7 @@ export async function testProxy(target: string): Promise<TestProxy> {
       for (const socket of sockets) socket.destroy();
     });
   return {
-    url: `http://127.0.0.1:${own}`,
+    address: `127.0.0.1:${own}`,
     down,
     up: () => listening(server, own),
     [Symbol.asyncDispose]: down,
