@@ -109,6 +109,7 @@ function assertDistinctRoutes(services: readonly ServiceModel[]): void {
 
 class ModelBuilder {
   readonly #messages = new Map<string, MessageModel>();
+  readonly #building = new Set<string>();
 
   service(service: protobuf.Service): ServiceModel {
     const fullName = service.fullName.slice(1);
@@ -150,10 +151,12 @@ class ModelBuilder {
     const fullName = type.fullName.slice(1);
     const known = this.#messages.get(fullName);
     if (known) return known;
+    if (this.#building.has(fullName)) throw new Error(`${fullName} contains itself, which no schema of ours can say`);
+    this.#building.add(fullName);
     const fields: FieldModel[] = [];
     const model: MessageModel = { fullName, name: type.name, comment: type.comment ?? '', fields };
-    this.#messages.set(fullName, model); // before the fields: a message may contain itself
     for (const field of type.fieldsArray) fields.push(this.#field(field.resolve()));
+    this.#messages.set(fullName, model);
     return model;
   }
 

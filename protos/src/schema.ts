@@ -68,7 +68,9 @@ function fieldSchema(field: FieldModel, use: SchemaUse): JsonSchema {
     : field.repeated
       ? { type: 'array', items: single, ...count }
       : single;
-  const nullable = (use === 'body' && field.rules.nullable) || (use === 'response' && field.optional);
+  const nullable =
+    (use === 'body' && field.rules.nullable) ||
+    (use === 'response' && (field.optional || (field.message !== undefined && !field.repeated && !field.map)));
   return {
     ...(nullable ? orNull(schema) : schema),
     ...(field.comment ? { description: field.comment } : {}),

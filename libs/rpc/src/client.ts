@@ -31,7 +31,10 @@ export type RpcClient = Disposable & {
 export function createRpcClient(options: RpcClientOptions): RpcClient {
   const model = options.contract.service(options.service);
   const definition = options.contract.packageDefinition[options.service] as ServiceDefinition;
-  const client = new Client(options.address, clientCredentials(options.tls, model.process), { ...clientOptions, 'grpc.ssl_target_name_override': model.process });
+  const client = new Client(options.address, clientCredentials(options.tls, model.process), {
+    ...clientOptions,
+    'grpc.ssl_target_name_override': model.process,
+  });
   const methods = new Map(model.methods.map((method) => [method.name, method]));
   return {
     call: (name, request, context, callOptions = {}) => {
@@ -55,6 +58,7 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
           done,
         );
         const cancel = () => call.cancel();
+        if (callOptions.signal?.aborted) cancel();
         callOptions.signal?.addEventListener('abort', cancel, { once: true });
       });
     },
