@@ -10,7 +10,7 @@ import { keycloakAdmin } from './src/engines/keycloak.ts';
 import { mailPages } from './src/engines/mail.ts';
 import { ensureRealm } from './src/keycloak-realm.ts';
 import { endLeftovers } from './src/processes.ts';
-import { realmOf } from './src/realm.ts';
+import { makeSigningKey, realmOf } from './src/realm.ts';
 import { keptSecret } from './src/secrets.ts';
 import { createSupervisor, runningSupervisor } from './src/supervisor.ts';
 
@@ -85,7 +85,13 @@ async function makeRealm(url: string, folder: string): Promise<void> {
   const secret = async (name: string) => (await keptSecret(keys, name)).text;
   const identitySecret = await secret('identity-client');
   const admin = await keycloakAdmin(dataFolder(folder, keycloak));
-  const options = { realm: 'biz', gatewayUrl: 'https://localhost:8443', gatewaySecret: await secret('gateway-client'), identitySecret };
+  const options = {
+    realm: 'biz',
+    gatewayUrl: 'https://localhost:8443',
+    gatewaySecret: await secret('gateway-client'),
+    identitySecret,
+    signingKey: await makeSigningKey(),
+  };
   await ensureRealm({ url, realm: options.realm, admin, representation: realmOf(options) });
   Object.assign(process.env, {
     KEYCLOAK_ADMIN: admin.username,

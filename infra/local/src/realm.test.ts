@@ -2,7 +2,13 @@ import { expect, test } from 'vitest';
 import { companyId, people, userId } from './people.ts';
 import { realmOf } from './realm.ts';
 
-const realm = realmOf({ realm: 'biz', gatewayUrl: 'https://localhost:8443', gatewaySecret: 'g', identitySecret: 'i' }) as Realm;
+const realm = realmOf({
+  realm: 'biz',
+  gatewayUrl: 'https://localhost:8443',
+  gatewaySecret: 'g',
+  identitySecret: 'i',
+  signingKey: 'k',
+}) as Realm;
 
 test('every kind of user is there, with the ids that identity will know', () => {
   const named = Object.fromEntries(realm.users.map((user) => [user.username, user]));

@@ -1,3 +1,5 @@
+import { generateKeyPair } from 'node:crypto';
+import { promisify } from 'node:util';
 import { companiesOf, emailOf, nameOf, type Person, people, roles, userId } from './people.ts';
 
 /** Audience of access tokens that the gateway takes. */
@@ -35,7 +37,10 @@ export function realmOf(options: RealmOptions): object {
     adminEventsEnabled: true,
     adminEventsDetailsEnabled: true,
     roles: { realm: roles.map((name) => ({ name })) },
-    components: { 'org.keycloak.userprofile.UserProfileProvider': [userProfile()] },
+    components: {
+      'org.keycloak.userprofile.UserProfileProvider': [userProfile()],
+      'org.keycloak.keys.KeyProvider': keyProviders(options.signingKey),
+    },
     clients: [
       {
         ...clientOf('biz-cli'),
@@ -126,6 +131,26 @@ function userProfile(): object {
   };
 }
 
+/** Keycloak would make two RSA keys, which takes it seconds; the one for encryption is not used. */
+function keyProviders(signingKey: string): object[] {
+  const provider = (providerId: string, config: Record<string, string>) => ({
+    name: providerId,
+    providerId,
+    config: Object.fromEntries(Object.entries({ priority: '100', ...config }).map(([name, value]) => [name, [value]])),
+  });
+  return [
+    provider('rsa', { privateKey: signingKey, algorithm: 'RS256' }),
+    provider('hmac-generated', { algorithm: 'HS512' }),
+    provider('aes-generated', {}),
+  ];
+}
+
+/** A key that the realm signs its tokens with: RSA, 2048 bits, PKCS #8 in PEM. */
+export async function makeSigningKey(): Promise<string> {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
 function userOf(person: Person): object {
   const [firstName, lastName] = nameOf(person).split(' ');
   return {
@@ -146,4 +171,6 @@ export interface RealmOptions {
   gatewayUrl: string;
   gatewaySecret: string;
   identitySecret: string;
+  /** See makeSigningKey. */
+  signingKey: string;
 }

@@ -11,7 +11,7 @@ import type { Layout } from './layout.ts';
 import { seeder } from './people.ts';
 import { freePort } from './ports.ts';
 import type { Step } from './progress.ts';
-import { realmOf } from './realm.ts';
+import { makeSigningKey, realmOf } from './realm.ts';
 import { localUsers, type RunFile } from './run-file.ts';
 import { keptSecret } from './secrets.ts';
 import { seedIdentity } from './seed.ts';
@@ -139,6 +139,7 @@ async function makeRealm(layout: Layout, fleet: Fleet, located: Located): Promis
     gatewayUrl: gatewayUrl(fleet),
     gatewaySecret: await secret('gateway-client'),
     identitySecret: await secret('identity-client'),
+    signingKey: await makeSigningKey(),
   });
   await ensureRealm({ url: fleet.keycloak.url, realm: REALM, admin, representation });
 }

@@ -3,7 +3,7 @@ import { Kafka, logLevel } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { ensureRealm, passwordToken } from '../keycloak-realm.ts';
 import { companyId, userId } from '../people.ts';
-import { realmOf } from '../realm.ts';
+import { makeSigningKey, realmOf } from '../realm.ts';
 
 test('the broker takes and gives a message', async () => {
   const kafka = new Kafka({ brokers: engines().kafkaBrokers, logLevel: logLevel.NOTHING });
@@ -25,7 +25,13 @@ test('the realm is made once, and its tokens say what the gateway asks for', asy
   const url = engines().keycloakUrl;
   const realm = uniqueName('realm');
   const admin = { username: String(process.env.KEYCLOAK_ADMIN), password: String(process.env.KEYCLOAK_ADMIN_PASSWORD) };
-  const representation = realmOf({ realm, gatewayUrl: 'https://localhost:8443', gatewaySecret: 'g', identitySecret: 'i' });
+  const representation = realmOf({
+    realm,
+    gatewayUrl: 'https://localhost:8443',
+    gatewaySecret: 'g',
+    identitySecret: 'i',
+    signingKey: await makeSigningKey(),
+  });
   expect(await ensureRealm({ url, realm, admin, representation })).toBe(true);
   expect(await ensureRealm({ url, realm, admin: undefined, representation })).toBe(false);
 
