@@ -1,4 +1,4 @@
-// A thousand seeded random bodies, headers and ids at every route: each gets a well-formed answer, none crashes a process.
+// A thousand seeded random bodies, headers and ids at every route: each gets a well-formed answer, none crashes a process. FUZZ_SEED repeats a run.
 
 import { loadContract, type MethodModel } from '@biz/protos';
 import { until } from '@biz/testing';
@@ -7,7 +7,7 @@ import { as, send } from './client.ts';
 import { currentRun } from './fleet.ts';
 
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
-const requests = 1_000;
+const perRoute = Number(process.env.FUZZ_PER_ROUTE ?? 1_000);
 
 /** mulberry32: small, seeded, good enough to choose nonsense by. */
 function generator(from: number): () => number {
@@ -88,10 +88,11 @@ describe(`nonsense (seed ${seed})`, () => {
     const token = await as('admin-a').token();
     const seen = new Map<number, number>();
     const bad: string[] = [];
-    let left = requests;
+    const requests = routes.length * perRoute;
+    let sent = 0;
     const worker = async () => {
-      while (left-- > 0) {
-        const method = pick(routes);
+      while (sent < requests) {
+        const method = routes[sent++ % routes.length] as MethodModel;
         const http = method.http as NonNullable<MethodModel['http']>;
         const path =
           http.path.replaceAll(/\{[^}]*\}/g, () => encodeURIComponent(pick(oddTexts).toWellFormed()) || 'x') +
@@ -107,7 +108,7 @@ describe(`nonsense (seed ${seed})`, () => {
           bad.push(`no problem document: ${answer.status} ${http.verb} ${path}`);
       }
     };
-    await Promise.all(Array.from({ length: 8 }, worker));
+    await Promise.all(Array.from({ length: 16 }, worker));
     expect(bad).toEqual([]);
     expect([...seen.values()].reduce((total, count) => total + count, 0)).toBe(requests);
     expect(seen.get(400)).toBeGreaterThan(100);
