@@ -93,7 +93,9 @@ async function install() {
 
 /** Runs it to its end with our terminal, passing signals on; gives its exit code. The channel tells it when we are killed. */
 function run(file, args, { ipc }) {
-  const child = spawn(file, args, { cwd: root, stdio: ipc ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit' });
+  // Compiled code kept between runs: half of the work of starting a process of ours.
+  const env = { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'node-compile'), ...process.env };
+  const child = spawn(file, args, { cwd: root, env, stdio: ipc ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit' });
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   const pass = (signal) => child.kill(signal);
   for (const signal of signals) process.on(signal, pass);

@@ -180,7 +180,18 @@ function endOf(child: ChildProcess | undefined): Promise<Ending> {
 
 /** A child gets what programs need of a system, and nothing else of the environment that its supervisor was started in. */
 function inherited(): Record<string, string> {
-  const names = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL', 'JAVA_HOME', 'SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'];
+  const names = [
+    'PATH',
+    'HOME',
+    'TMPDIR',
+    'TZ',
+    'LANG',
+    'LC_ALL',
+    'JAVA_HOME',
+    'SSL_CERT_FILE',
+    'NODE_EXTRA_CA_CERTS',
+    'NODE_COMPILE_CACHE',
+  ];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
 }
 
