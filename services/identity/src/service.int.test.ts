@@ -76,7 +76,7 @@ function person(over: object = {}): { username: string; email: string; name: str
 const createUser = (request: object, context: CallContext = admin(companyA)) => call('UserService', 'CreateUser', request, context);
 const user = (method: string, request: object, context: CallContext = admin(companyA)) => call('UserService', method, request, context);
 const inStep = (id: string) =>
-  until(async () => (await user('GetUser', { id })).sync_status === 'done', { what: 'Keycloak to be told', timeoutMs: 20_000 });
+  until(async () => (await user('GetUser', { id })).sync_status === 'done', { what: 'Keycloak to be told', timeoutMs: 30_000 });
 const refusal = (code: string, ...paths: string[]) =>
   expect.objectContaining({ code, faults: paths.map((path) => expect.objectContaining({ path })) });
 
@@ -100,7 +100,10 @@ describe('a user', () => {
     expect((await realm.logIn(username, 'pw')).error).toBe('Account disabled');
     await user('DeleteUser', { id });
     await expect(user('GetUser', { id })).rejects.toThrow(refusal('not_found'));
-    await until(async () => (await realm.admin<object[]>('GET', `/users?username=${username}`)).length === 0, { what: 'its removal' });
+    await until(async () => (await realm.admin<object[]>('GET', `/users?username=${username}`)).length === 0, {
+      what: 'its removal',
+      timeoutMs: 30_000,
+    });
   });
 
   it('has a name and an e-mail that nobody has in the realm, and a CPF that nobody has in its home', async () => {
@@ -197,7 +200,10 @@ describe('people of the platform and people of nowhere', () => {
     const none = await createUser(person(), seeding(randomUUID()));
     expect(all).toMatchObject({ company_ids: ['*'] });
     expect(none).not.toHaveProperty('company_id');
-    await until(async () => (await user('GetUser', { id: all.id }, seeding())).sync_status === 'done', { what: 'Keycloak to be told' });
+    await until(async () => (await user('GetUser', { id: all.id }, seeding())).sync_status === 'done', {
+      what: 'Keycloak to be told',
+      timeoutMs: 30_000,
+    });
     await realm.setPassword(String(all.username), 'pw');
     expect((await realm.logIn(String(all.username), 'pw')).companies).toEqual(['*']);
   });

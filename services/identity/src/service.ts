@@ -22,6 +22,7 @@ export async function startIdentity(config: Config, log: Log): Promise<RunningSe
     clientId: config.KEYCLOAK_CLIENT_ID,
     clientSecret: config.KEYCLOAK_CLIENT_SECRET,
   });
-  foundation.use(startSync({ ...foundation, queue, directory: createDirectory(keycloak), log }));
+  const resyncMs = config.KEYCLOAK_RESYNC_HOURS * 3_600_000;
+  foundation.use(startSync({ ...foundation, queue, directory: createDirectory(keycloak), log, resyncMs }));
   return foundation.serve(services, createHandlers({ ...foundation, entities, queue }));
 }

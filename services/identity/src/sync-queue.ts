@@ -1,4 +1,4 @@
-import type { Collection, Db } from 'mongodb';
+import type { Collection, Db, UpdateFilter } from 'mongodb';
 
 /** A document of `keycloak_sync`: a user whose state Keycloak does not have yet. It goes once Keycloak has it. */
 export interface SyncDocument {
@@ -19,6 +19,12 @@ export type SyncQueue = {
   ensureIndexes(): Promise<void>;
   /** Asks for users to be told, now; resolves when that is durable. */
   add(userIds: readonly string[]): Promise<void>;
+  /** Asks for those of these users that are not asked for already. */
+  addMissing(userIds: readonly string[]): Promise<void>;
+  /** Whether all users were asked for less than this long ago; a queue that is new counts as just asked, since every event asks. */
+  resyncedWithin(ms: number): Promise<boolean>;
+  /** All users were asked for. */
+  resynced(): Promise<void>;
   /** Those that are due, the longest due first. */
   due(limit: number): Promise<SyncDocument[]>;
   /** Done as it was asked when `entry` was read; asked again meanwhile (or done by another process beside), it stays. */
@@ -38,23 +44,37 @@ const chunk = 1_000;
 export function createSyncQueue(db: Db): SyncQueue {
   const queue: Collection<SyncDocument> = db.collection('keycloak_sync', { writeConcern: { w: 'majority', journal: true } });
 
-  async function add(userIds: readonly string[]): Promise<void> {
-    const now = new Date();
+  const resyncs = db.collection<{ _id: string; at: Date }>('keycloak_resync', { writeConcern: { w: 'majority', journal: true } });
+
+  async function upsertAll(userIds: readonly string[], update: UpdateFilter<SyncDocument>): Promise<void> {
     for (let at = 0; at < userIds.length; at += chunk) {
-      const writes = userIds.slice(at, at + chunk).map((_id) => ({
-        updateOne: {
-          filter: { _id },
-          update: { $inc: { wanted: 1 }, $set: { due_at: now, attempts: 0, last_error: null }, $setOnInsert: { since: now } },
-          upsert: true,
-        },
-      }));
+      const writes = userIds.slice(at, at + chunk).map((_id) => ({ updateOne: { filter: { _id }, update, upsert: true } }));
       await queue.bulkWrite(writes, { ordered: false });
     }
+  }
+
+  async function add(userIds: readonly string[]): Promise<void> {
+    const now = new Date();
+    await upsertAll(userIds, {
+      $inc: { wanted: 1 },
+      $set: { due_at: now, attempts: 0, last_error: null },
+      $setOnInsert: { since: now },
+    });
   }
 
   return {
     ensureIndexes: async () => void (await queue.createIndex({ due_at: 1 })),
     add,
+    async addMissing(userIds) {
+      const now = new Date();
+      await upsertAll(userIds, { $setOnInsert: { wanted: 1, due_at: now, attempts: 0, last_error: null, since: now } });
+    },
+    async resyncedWithin(ms) {
+      const first = { $setOnInsert: { at: new Date() } };
+      const last = await resyncs.findOneAndUpdate({ _id: 'all' }, first, { upsert: true, returnDocument: 'after' });
+      return last === null || Date.now() - last.at.getTime() < ms;
+    },
+    resynced: async () => void (await resyncs.updateOne({ _id: 'all' }, { $set: { at: new Date() } })),
     due: (limit) =>
       queue
         .find({ due_at: { $lte: new Date() } })

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDirectory } from './directory.ts';
 import { defineEntities, storeModels } from './entities.ts';
 import { createKeycloakAdmin } from './keycloak.ts';
-import { startSync, syncMark } from './sync.ts';
+import { type SyncOptions, startSync, syncMark } from './sync.ts';
 import { createSyncQueue, type SyncQueue } from './sync-queue.ts';
 import { type TestRealm, testRealm } from './test-realm.ts';
 
@@ -44,9 +44,9 @@ afterAll(async () => {
   await Promise.all([realm[Symbol.asyncDispose](), database[Symbol.asyncDispose]()]);
 });
 
-function start(): AsyncDisposable {
+function start(over: Partial<SyncOptions> = {}): AsyncDisposable {
   const directory = createDirectory(createKeycloakAdmin({ ...realm, url: `http://${proxy.address}` }));
-  return startSync({ store, keyring, directory, queue, log: { warn: () => {} }, pollMs: 50, maxBackoffMs: 200 });
+  return startSync({ store, keyring, directory, queue, log: { warn: () => {} }, pollMs: 50, maxBackoffMs: 200, ...over });
 }
 
 /** Appends an event as a command of the service does, personal fields sealed. */
@@ -89,7 +89,7 @@ async function user(profileIds: string[], over: JsonObject = {}): Promise<{ id: 
 }
 
 const idle = () =>
-  until(async () => (await queue.size()).waiting === 0 && (await unsynced()) === 0, { what: 'Keycloak to be told', timeoutMs: 20_000 });
+  until(async () => (await queue.size()).waiting === 0 && (await unsynced()) === 0, { what: 'Keycloak to be told', timeoutMs: 30_000 });
 const unsynced = () => store.events.countDocuments({ [syncMark]: null });
 
 async function rolesOf(username: string): Promise<string[]> {
@@ -151,7 +151,7 @@ describe('when Keycloak', () => {
   it('is away, changes wait and arrive once it is back, also over a restart', async () => {
     await proxy.down();
     const { id, username } = await user([]);
-    await until(async () => (await unsynced()) === 0, { what: 'the change to be queued' });
+    await until(async () => (await unsynced()) === 0, { what: 'the change to be queued', timeoutMs: 30_000 });
     await sync[Symbol.asyncDispose]();
     sync = start();
     expect((await queue.size()).waiting).toBe(1);
@@ -165,15 +165,34 @@ describe('when Keycloak', () => {
     const first = await user([]);
     const second = await user([], { email: `${first.username}@example.com` });
     const third = await user([]);
-    await until(async () => (await queue.state([second.id])).get(second.id)?.last_error, { what: 'the refusal' });
+    await until(async () => (await queue.state([second.id])).get(second.id)?.last_error, { what: 'the refusal', timeoutMs: 30_000 });
     const [found] = await realm.admin<object[]>('GET', `/users?exact=true&username=${third.username}`);
     await until(async () => found ?? (await realm.admin<object[]>('GET', `/users?exact=true&username=${third.username}`))[0], {
       what: 'the third',
+      timeoutMs: 30_000,
     });
     const refused = (await queue.state([second.id])).get(second.id);
     expect(refused).toMatchObject({ attempts: 1, last_error: 'User exists with same email' });
     expect(refused?.due_at.getTime()).toBeGreaterThan(Date.now());
     await append('user', second.id, 'updated', { email: 'other@example.com' });
     await idle();
+  });
+
+  it('lost or changed users by other hands, all are told anew in time', async () => {
+    const [lost, changed] = [await user([]), await user([])];
+    await idle();
+    const find = async (username: string) =>
+      (await realm.admin<{ id: string; enabled: boolean }[]>('GET', `/users?username=${username}&exact=true`))[0];
+    await realm.admin('DELETE', `/users/${(await find(lost.username))?.id}`);
+    await realm.admin('PUT', `/users/${(await find(changed.username))?.id}`, { enabled: false });
+    await sync[Symbol.asyncDispose]();
+    expect(await queue.resyncedWithin(60_000)).toBe(true);
+    await database.db.collection('keycloak_resync').updateOne({}, { $set: { at: new Date(0) } });
+    sync = start({ resyncMs: 60_000 });
+    await until(async () => (await find(lost.username)) && (await find(changed.username))?.enabled, {
+      what: 'both users',
+      timeoutMs: 30_000,
+    });
+    expect(await queue.resyncedWithin(60_000)).toBe(true);
   });
 });

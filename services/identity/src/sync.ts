@@ -19,6 +19,8 @@ export type SyncOptions = {
   readonly pollMs?: number;
   /** Longest pause while Keycloak is away, in milliseconds. */
   readonly maxBackoffMs?: number;
+  /** How often all users are told anew, in milliseconds: mends what was changed, or lost, in Keycloak. Never when not given. */
+  readonly resyncMs?: number;
 };
 
 export type SyncLog = { warn(details: object, message: string): void };
@@ -34,7 +36,11 @@ const batchSize = 100;
 export function startSync(options: SyncOptions): AsyncDisposable {
   const { store, queue, log } = options;
   const { pollMs = 500, maxBackoffMs = 30_000 } = options;
-  const work = (stopping: AbortSignal) => tellDue(options, stopping);
+  const askForAll = createResync(options);
+  const work = async (stopping: AbortSignal) => {
+    await askForAll();
+    return tellDue(options, stopping);
+  };
   const worker = startWorker({ db: store.db, lease: 'keycloak', work, pollMs, maxBackoffMs, log });
   const relay = createRelay({
     store,
@@ -50,6 +56,23 @@ export function startSync(options: SyncOptions): AsyncDisposable {
       await relay.stop();
       await worker[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** Asks for all users when that is due; looks whether it is at most once a minute. */
+function createResync({ store, queue, resyncMs }: SyncOptions): () => Promise<void> {
+  let lookAt = 0;
+  return async () => {
+    if (resyncMs === undefined || performance.now() < lookAt) return;
+    lookAt = performance.now() + Math.min(60_000, resyncMs);
+    if (await queue.resyncedWithin(resyncMs)) return;
+    const ids: string[] = [];
+    for await (const { _id } of store.current.find({ entity_type: 'user' }, { projection: { _id: 1 } })) {
+      ids.push(_id);
+      if (ids.length === batchSize) await queue.addMissing(ids.splice(0));
+    }
+    await queue.addMissing(ids);
+    await queue.resynced();
   };
 }
 

@@ -78,7 +78,7 @@ const settled = (id: string, status: string) =>
       const found = await call('GetNotification', { id });
       return found.status === status && found;
     },
-    { what: `the notification to be ${status}` },
+    { what: `the notification to be ${status}`, timeoutMs: 30_000 },
   );
 const mailTo = (address: string) => mail.received.filter(({ to }) => to?.value[0]?.address === address);
 const eventsOf = async (id: string) => {
