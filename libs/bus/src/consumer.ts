@@ -65,7 +65,7 @@ async function consumeOnce(
 ): Promise<Error | undefined> {
   const consumer = kafka.consumer({
     groupId: options.groupId,
-    sessionTimeout: options.sessionTimeoutMs ?? 30_000,
+    sessionTimeout: options.sessionTimeoutMs ?? 15_000,
     rebalanceTimeout: 60_000,
     heartbeatInterval: HEARTBEAT_MS,
     maxBytesPerPartition: options.maxBatchBytes ?? 1024 * 1024,
@@ -223,18 +223,23 @@ class Heartbeat {
   }
 }
 
-/** Connections that cannot be made or break, and brokers that are not ready: all that heals without this process being started again. */
-function isBrokerAway(error: Error): boolean {
-  const names = [
-    'KafkaJSNumberOfRetriesExceeded',
-    'KafkaJSConnectionError',
-    'KafkaJSConnectionClosedError',
-    'KafkaJSNoBrokerAvailableError',
-    'KafkaJSRequestTimeoutError',
-    'KafkaJSBrokerNotFound',
-    'KafkaJSGroupCoordinatorNotFound',
-  ];
-  return names.includes(error.name) || (error as { retriable?: boolean }).retriable === true;
+const brokerAwayNames = new Set([
+  'KafkaJSNumberOfRetriesExceeded',
+  'KafkaJSConnectionError',
+  'KafkaJSConnectionClosedError',
+  'KafkaJSNoBrokerAvailableError',
+  'KafkaJSRequestTimeoutError',
+  'KafkaJSBrokerNotFound',
+  'KafkaJSGroupCoordinatorNotFound',
+]);
+
+/**
+ * Connections that cannot be made or break, and brokers that are not ready: all that heals without this process being started again.
+ * kafkajs wraps some of them as "not retriable" once its own retries are used up, so the causes are looked at too.
+ */
+export function isBrokerAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return brokerAwayNames.has(error.name) || (error as { retriable?: boolean }).retriable === true || isBrokerAway(error.cause);
 }
 
 /** Waits 100 ms, doubled with each failure up to 10 s, less up to a third at random; ends early, without an error, on abort. */
