@@ -1,7 +1,11 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Engine, Ports } from './engine.ts';
 import { freePort } from './ports.ts';
 import type { Supervisor } from './supervisor.ts';
+
+/** Patience with an engine that somebody else runs. */
+const EXTERNAL_MS = 20_000;
 
 /**
  * Where an engine is, or will be: the address in the environment when there is one (it always wins), else ports of this machine, chosen now
@@ -17,13 +21,22 @@ export async function locate(engine: Engine, env: NodeJS.ProcessEnv = process.en
 
 /** Installs and starts it under the supervisor, unless it is somebody else's. Resolves when it is ready. */
 export async function bringUp(located: Located, options: BringUpOptions): Promise<void> {
-  const { engine, ports, external } = located;
-  if (external) return;
+  const { engine, ports } = located;
   const { cache, folder, supervisor, progress } = options;
+  if (located.external) return awaitAnswer(located, progress);
   const installed = await engine.install({ cache, progress });
   progress('starting');
   const spec = await engine.process({ ...installed, dataDir: dataFolder(folder, engine), ports });
   await supervisor.start(spec);
+}
+
+async function awaitAnswer({ engine, address }: Located, progress: (text: string) => void): Promise<void> {
+  progress('waiting for its answer');
+  for (const deadline = Date.now() + EXTERNAL_MS; ; await pause(500)) {
+    if (await engine.answers(address).catch(() => false)) return;
+    // Without the address: it may hold a password.
+    if (Date.now() > deadline) throw new Error(`${engine.name} does not answer at the address in ${engine.variable}`);
+  }
 }
 
 /** Where an engine keeps its data. */

@@ -17,6 +17,8 @@ export interface Engine {
   process(context: StartContext): Promise<ProcessSpec>;
   /** What goes into its variable. */
   address(ports: Ports): string;
+  /** Whether the engine at that address, ours or another, serves; throwing is a no. Takes a few seconds at most. */
+  answers(address: string): Promise<boolean>;
 }
 
 export interface InstallContext {

@@ -22,6 +22,17 @@ export const kafka: Engine = {
   ports: ['kafka', 'kafka-controller'],
   address: (ports) => `127.0.0.1:${portOf(ports, 'kafka')}`,
 
+  async answers(address) {
+    const times = { connectionTimeout: 1_000, requestTimeout: 2_000, retry: { retries: 0 } };
+    const admin = new Kafka({ brokers: address.split(','), logLevel: logLevel.NOTHING, ...times }).admin();
+    try {
+      await admin.connect();
+      return (await admin.describeCluster()).brokers.length > 0;
+    } finally {
+      await admin.disconnect();
+    }
+  },
+
   async install({ cache, progress }) {
     await tool('java', 'run Kafka', progress);
     const home = await cached({
@@ -60,13 +71,12 @@ export const kafka: Engine = {
   async process({ home, warm, dataDir, ports }) {
     const properties = await writeProperties(dataDir, portOf(ports, 'kafka'), portOf(ports, 'kafka-controller'));
     await format(home, warm, dataDir, properties);
-    const address = kafka.address(ports);
     return {
       name: 'kafka',
       layer: 'engines',
       command: 'java',
       args: [...sharedClasses(warm), LOG4J, ...JVM, '-cp', join(home, 'lib', '*'), 'kafka.Kafka', properties],
-      ready: () => answers(address),
+      ready: () => kafka.answers(kafka.address(ports)),
       readyWithinMs: 180_000,
       stopWithinMs: 20_000,
     };
@@ -98,21 +108,4 @@ async function writeProperties(dataDir: string, port: number, controller: number
 /** Kafka's form of a UUID: 16 bytes as base64url. */
 function clusterId(): string {
   return Buffer.from(crypto.randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
-}
-
-async function answers(broker: string): Promise<boolean> {
-  const client = new Kafka({
-    brokers: [broker],
-    logLevel: logLevel.NOTHING,
-    connectionTimeout: 1_000,
-    requestTimeout: 2_000,
-    retry: { retries: 0 },
-  });
-  const admin = client.admin();
-  try {
-    await admin.connect();
-    return (await admin.describeCluster()).brokers.length > 0;
-  } finally {
-    await admin.disconnect();
-  }
 }

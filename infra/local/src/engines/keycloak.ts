@@ -34,6 +34,7 @@ export const keycloak: Engine = {
   variable: 'KEYCLOAK_URL',
   ports: ['keycloak'],
   address: (ports) => `http://127.0.0.1:${portOf(ports, 'keycloak')}`,
+  answers: async (address) => (await fetch(`${address}/realms/master`, { signal: AbortSignal.timeout(2_000) })).ok,
 
   async install({ cache, progress }) {
     await tool('java', 'run Keycloak', progress);
@@ -73,7 +74,7 @@ export const keycloak: Engine = {
         ...[`--hostname=${address}`, '--cache=local', '--log-console-output=json'],
       ],
       env: bootstrapEnv(await keycloakAdmin(dataDir)),
-      ready: async () => (await fetch(`${address}/realms/master`, { signal: AbortSignal.timeout(2_000) })).ok,
+      ready: () => keycloak.answers(address),
       readyWithinMs: 180_000,
       stopWithinMs: 8_000,
     };

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Engine, type Ports, portOf } from '../engine.ts';
 
@@ -13,6 +14,7 @@ export const mail: Engine = {
   variable: 'SMTP_URL',
   ports: ['smtp', 'mail'],
   address: (ports) => `smtp://127.0.0.1:${portOf(ports, 'smtp')}`,
+  answers: (address) => greets(new URL(address)),
 
   async install() {
     return { home: join(require.resolve('maildev/package.json'), '..', 'bin', 'maildev') };
@@ -20,7 +22,6 @@ export const mail: Engine = {
 
   async process({ home, dataDir, ports }) {
     await mkdir(dataDir, { recursive: true });
-    const pages = mailPages(ports);
     return {
       name: 'mail',
       layer: 'engines',
@@ -30,12 +31,28 @@ export const mail: Engine = {
         ...['--ip', '127.0.0.1', '--smtp', String(portOf(ports, 'smtp'))],
         ...['--web-ip', '127.0.0.1', '--web', String(portOf(ports, 'mail')), '--mail-directory', dataDir, '--silent'],
       ],
-      ready: async () => (await fetch(`${pages}/healthz`, { signal: AbortSignal.timeout(2_000) })).ok,
+      ready: () => mail.answers(mail.address(ports)),
       readyWithinMs: 120_000,
       stopWithinMs: 5_000,
     };
   },
 };
+
+/** Whether the server opens the conversation (RFC 5321, 3.1), or takes the connection when that is to be encrypted from the start. */
+function greets({ protocol, hostname, port }: URL): Promise<boolean> {
+  const encrypted = protocol === 'smtps:';
+  return new Promise((resolve) => {
+    const socket = connect({ host: hostname, port: Number(port || (encrypted ? 465 : 25)), timeout: 2_000 });
+    const answer = (yes: boolean) => {
+      socket.destroy();
+      resolve(yes);
+    };
+    socket.once('connect', () => encrypted && answer(true));
+    socket.once('data', (bytes) => answer(bytes.toString().startsWith('220')));
+    socket.once('timeout', () => answer(false));
+    socket.once('error', () => answer(false));
+  });
+}
 
 /** Address of the page with the messages; `/email` gives them as JSON. */
 export function mailPages(ports: Ports): string {

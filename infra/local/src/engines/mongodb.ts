@@ -23,6 +23,17 @@ export const mongodb: Engine = {
   ports: ['mongodb'],
   address: (ports) => `mongodb://127.0.0.1:${portOf(ports, 'mongodb')}`,
 
+  async answers(address) {
+    const client = new MongoClient(address, { serverSelectionTimeoutMS: PROBE_MS, connectTimeoutMS: PROBE_MS });
+    try {
+      await client.connect();
+      await client.db('admin').command({ ping: 1 });
+      return true;
+    } finally {
+      await client.close();
+    }
+  },
+
   async install(context) {
     const mongod = await which('mongod');
     if (mongod !== undefined) return { home: mongod };
@@ -40,7 +51,7 @@ export const mongodb: Engine = {
       layer: 'engines',
       command: home,
       args: home.endsWith('mongod') ? mongodArgs(folder, portOf(ports, 'mongodb')) : secantusArgs(home, folder, portOf(ports, 'mongodb')),
-      ready: () => answersPing(mongodb.address(ports)),
+      ready: () => mongodb.answers(mongodb.address(ports)),
       readyWithinMs: 120_000,
       stopWithinMs: 15_000,
     };
@@ -155,15 +166,4 @@ async function makeVenv(python: string, folder: string, progress: (text: string)
     await aptInstall(['python3-venv'], progress);
     await make();
   });
-}
-
-async function answersPing(url: string): Promise<boolean> {
-  const client = new MongoClient(url, { serverSelectionTimeoutMS: PROBE_MS, connectTimeoutMS: PROBE_MS });
-  try {
-    await client.connect();
-    await client.db('admin').command({ ping: 1 });
-    return true;
-  } finally {
-    await client.close();
-  }
 }
