@@ -36,7 +36,12 @@ export function createMongoStore(collections: Collections): AuditStore {
         await records.updateMany({ _id: { $in: [...ids] }, is_active: true }, { $set: { is_active: false } });
       }
     },
-    raiseHeads: (rows) => upsertEach(entities, rows, raised, (row) => row),
+    raiseHeads: (rows) =>
+      upsertEach(entities, rows, {
+        values: ({ version, record_id, log_id, is_active }) => ({ version, record_id, log_id, is_active }),
+        set: raised,
+        create: (row) => row,
+      }),
     mergeOwnerships: (logId, merges) => mergeOwnerships(collections.ownerships, logId, merges),
     saveFindings: (findings) => insertOnce(collections.findings, findings),
     saveDeadLetters: (letters) => insertOnce(collections.deadLetters, letters),
@@ -82,12 +87,11 @@ async function insertOnce<T extends { _id: string }>(collection: Collection<T>, 
 async function upsertEach<T extends { _id: string }, Row extends { _id: string }>(
   collection: Collection<T>,
   rows: readonly Row[],
-  set: Record<string, unknown>,
-  create: (row: Row) => T,
+  { values, set, create }: { values: (row: Row) => object; set: Record<string, unknown>; create: (row: Row) => T },
 ): Promise<void> {
   const plain = collection as unknown as Collection<{ _id: string }>;
   for (let left = rows; left.length > 0; ) {
-    if ((await updateEach(plain, left, set)) === left.length) {
+    if ((await updateEach(plain, left, values, set)) === left.length) {
       return;
     }
     const present = new Set(
@@ -108,29 +112,37 @@ async function mergeOwnerships(ownerships: Collections['ownerships'], logId: str
   const log = fieldName(logId);
   const upto = { $ifNull: [`$counts.${log}.upto`, -1] };
   const uncounted = { $size: { $filter: { input: '$row.leaves', cond: { $gt: ['$$this', upto] } } } };
+  const union = (name: string) => ({ $setUnion: [`$${name}`, `$row.${name}`] });
   const set = {
     first_seen: { $min: ['$first_seen', '$row.first_seen'] },
     last_seen: { $max: ['$last_seen', '$row.last_seen'] },
-    entity_types: { $setUnion: ['$entity_types', '$row.entity_types'] },
-    blind_document: { $setUnion: ['$blind_document', '$row.blind_document'] },
-    blind_email: { $setUnion: ['$blind_email', '$row.blind_email'] },
+    entity_types: union('entity_types'),
     [`counts.${log}`]: {
       upto: { $max: [upto, { $max: '$row.leaves' }] },
       count: { $add: [{ $ifNull: [`$counts.${log}.count`, 0] }, uncounted] },
     },
   };
-  await upsertEach(
-    ownerships,
-    merges,
+  const isBlind = ({ blind_document, blind_email }: OwnershipMerge) => blind_document.length + blind_email.length > 0;
+  const steps = {
+    values: ({ company_id: _, ownership_id: __, blind_document: ___, blind_email: ____, ...row }: OwnershipMerge) => row,
     set,
-    ({ leaves, ...merge }): OwnershipDocument => ({
-      ...merge,
-      counts: { [log]: { upto: leaves.at(-1) ?? -1, count: leaves.length } },
-      key_state: 'active',
-      holds: [],
-      requests: [],
-    }),
-  );
+  };
+  const create = ({ leaves, ...merge }: OwnershipMerge): OwnershipDocument => ({
+    ...merge,
+    counts: { [log]: { upto: leaves.at(-1) ?? -1, count: leaves.length } },
+    key_state: 'active',
+    holds: [],
+    requests: [],
+  });
+  const blindSet = { ...set, blind_document: union('blind_document'), blind_email: union('blind_email') };
+  await Promise.all([
+    upsertEach(
+      ownerships,
+      merges.filter((merge) => !isBlind(merge)),
+      { ...steps, create },
+    ),
+    upsertEach(ownerships, merges.filter(isBlind), { values: (merge) => merge, set: blindSet, create }),
+  ]);
 }
 
 async function advance(logs: Collections['logs'], logId: string, base: number, size: number, nextOffset: number): Promise<boolean> {

@@ -1,0 +1,164 @@
+// The audit consumer on a topic of 100,000 envelopes of 700 bytes, six partitions, beside its floor in the same run: kafkajs, JSON.parse, and one
+// unordered insertMany with five indexes. Run alone it takes MONGODB_URL and KAFKA_BROKERS from the environment.
+import { randomBytes, randomUUID } from 'node:crypto';
+import { collectionsOf, createMongoStore, ensureIndexes, ingest } from '@biz/audit';
+import { createBus } from '@biz/bus';
+import { createKeyring, readKek } from '@biz/sealing';
+import kafkajs from 'kafkajs';
+import { MongoClient } from 'mongodb';
+import { Report } from './report.ts';
+
+export interface Engines {
+  mongodbUrl: string;
+  kafkaBrokers: string[];
+}
+
+const ENVELOPES = Number(process.env.BENCH_ENVELOPES ?? 100_000);
+const BYTES = 700;
+const PARTITIONS = 6;
+const BATCH = 1_000;
+const CONCURRENCY = Number(process.env.BENCH_CONCURRENCY ?? 2);
+const silent = { debug() {}, info() {}, warn: console.warn, error: console.error };
+
+/** What the envelopes are about: four events an entity on average, in random order. */
+const spread = { entities: ENVELOPES / 4, ownerships: ENVELOPES / 50, owners: 500, companies: 10 };
+
+export async function benchAuditConsumer(engines: Engines, report: Report): Promise<void> {
+  const topic = `bench-audit-${randomUUID()}`;
+  await using bus = createBus({ brokers: engines.kafkaBrokers, clientId: 'bench', log: silent });
+  await bus.ensureTopics([{ topic, partitions: PARTITIONS }]);
+  await fill(bus.producer(), topic);
+  const mongo = await new MongoClient(engines.mongodbUrl, {
+    writeConcern: { w: 'majority', journal: true },
+    ignoreUndefined: true,
+  }).connect();
+  const db = mongo.db(`bench_${randomBytes(6).toString('hex')}`);
+  try {
+    const floor = await floorRate(engines, topic, db);
+    const rate = await consumerRate(bus, topic, db);
+    report.add('audit consumer, 700-byte envelopes, six partitions', rate, 'records/s', {
+      floor,
+      spread: `${ENVELOPES} envelopes, one run`,
+    });
+  } finally {
+    await db.dropDatabase();
+    await mongo.close();
+  }
+}
+
+async function fill(producer: ReturnType<ReturnType<typeof createBus>['producer']>, topic: string): Promise<void> {
+  const entities = Array.from({ length: spread.entities }, () => randomUUID());
+  const pick = (count: number) => Math.floor(Math.random() * count);
+  const seen = new Set<string>();
+  for (let sent = 0; sent < ENVELOPES; sent += BATCH) {
+    const messages = Array.from({ length: BATCH }, () => {
+      const entity = entities[pick(entities.length)] as string;
+      const verb = seen.has(entity) ? 'updated' : 'created';
+      seen.add(entity);
+      const envelope = {
+        producer_service: 'loyalty_service',
+        producer_service_id: '0b9c7a51-9e64-4d0e-8f0a-1c1f3b8f6b52',
+        trace_id: randomUUID().replaceAll('-', ''),
+        timestamp: new Date().toISOString(),
+        event_type: `card.${verb}`,
+        payload: { id: entity, note: '' },
+        metadata: {
+          event_id: randomUUID(),
+          owner_id: `u-${pick(spread.owners)}`,
+          owner_ip: '203.0.113.7',
+          owner_role: 'manager',
+          owner_type: 'user',
+          event_schema_version: '1.0',
+          ownership_id: `o-${pick(spread.ownerships)}`,
+          company_id: `c-${entity.charCodeAt(0) % spread.companies}`,
+        },
+      };
+      envelope.payload.note = 'x'.repeat(Math.max(0, BYTES - JSON.stringify(envelope).length));
+      return { key: entity, value: JSON.stringify(envelope) };
+    });
+    await producer.send(topic, messages);
+  }
+}
+
+/** The least that has to be done: read, parse, insert, index, commit. */
+async function floorRate(engines: Engines, topic: string, db: ReturnType<MongoClient['db']>): Promise<number> {
+  const collection = db.collection('floor');
+  for (const key of ['event_id', 'entity_id', 'ownership_id', 'owner_id', 'trace_id']) {
+    await collection.createIndex({ [key]: 1 });
+  }
+  const consumer = new kafkajs.Kafka({ brokers: engines.kafkaBrokers, logLevel: kafkajs.logLevel.NOTHING }).consumer({
+    groupId: `${topic}-floor`,
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  const rate = await timed((count) =>
+    consumer.run({
+      autoCommit: false,
+      partitionsConsumedConcurrently: CONCURRENCY,
+      eachBatch: async ({ batch, resolveOffset, commitOffsetsIfNecessary }) => {
+        for (let from = 0; from < batch.messages.length; from += BATCH) {
+          const messages = batch.messages.slice(from, from + BATCH);
+          const documents = messages.map(({ value }) => {
+            const { metadata, ...envelope } = JSON.parse(String(value));
+            return { ...envelope, ...metadata, entity_id: envelope.payload.id };
+          });
+          await collection.insertMany(documents, { ordered: false });
+          const last = messages.at(-1)?.offset as string;
+          resolveOffset(last);
+          const offset = String(BigInt(last) + 1n);
+          await commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition: batch.partition, offset }] }] });
+          count(messages.length);
+        }
+      },
+    }),
+  );
+  await consumer.disconnect();
+  return rate;
+}
+
+async function consumerRate(bus: ReturnType<typeof createBus>, topic: string, db: ReturnType<MongoClient['db']>): Promise<number> {
+  const collections = collectionsOf(db);
+  const keyring = createKeyring({ database: db, kek: await readKek({ value: randomBytes(32).toString('base64') }) });
+  await Promise.all([ensureIndexes(collections), keyring.ensureIndexes()]);
+  const parts = { store: createMongoStore(collections), keyring, producer: bus.producer(), dlqTopic: `${topic}.dlq`, log: silent };
+  let consumer: AsyncDisposable | undefined;
+  const rate = await timed(async (count) => {
+    consumer = bus.consumer({
+      groupId: `${topic}-audit`,
+      topics: [topic],
+      maxBatchRecords: BATCH,
+      concurrency: CONCURRENCY,
+      batch: async (batch) => count((await ingest(parts, batch)).records),
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+  });
+  await consumer?.[Symbol.asyncDispose]();
+  return rate;
+}
+
+/** Records a second, from the first batch that is done to the last: joining the group is not counted. */
+function timed(run: (count: (records: number) => void) => Promise<unknown>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let done = 0;
+    let first = 0;
+    let startedAt = 0;
+    run((records) => {
+      done += records;
+      if (startedAt === 0) {
+        startedAt = performance.now();
+        first = records;
+      }
+      if (done >= ENVELOPES) {
+        resolve(((done - first) / (performance.now() - startedAt)) * 1000);
+      }
+    }).catch(reject);
+  });
+}
+
+if (import.meta.main) {
+  const report = new Report();
+  const { MONGODB_URL = 'mongodb://127.0.0.1:27017', KAFKA_BROKERS = '127.0.0.1:9092' } = process.env;
+  await benchAuditConsumer({ mongodbUrl: MONGODB_URL, kafkaBrokers: KAFKA_BROKERS.split(',') }, report);
+}

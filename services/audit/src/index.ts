@@ -1,0 +1,3 @@
+export { type Collections, collectionsOf, ensureIndexes } from './collections.ts';
+export { type IngestParts, ingest } from './ingest/ingest.ts';
+export { createMongoStore } from './ingest/mongo-store.ts';
