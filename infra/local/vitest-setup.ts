@@ -10,6 +10,7 @@ import { keycloakAdmin } from './src/engines/keycloak.ts';
 import { mailPages } from './src/engines/mail.ts';
 import { ensureRealm } from './src/keycloak-realm.ts';
 import { endLeftovers } from './src/processes.ts';
+import { plainProgress } from './src/progress.ts';
 import { makeSigningKey, realmOf } from './src/realm.ts';
 import { keptSecret } from './src/secrets.ts';
 import { createSupervisor, runningSupervisor } from './src/supervisor.ts';
@@ -57,12 +58,11 @@ async function openRun(): Promise<Run> {
   const start = async (engine: Engine) => {
     const located = await locate(engine);
     if (located.external) return;
-    console.log(`test engines: ${engine.name} ${engine.version}`);
     await bringUp(located, {
       cache: cacheFolder(),
       folder,
       supervisor,
-      progress: (text) => console.log(`test engines: ${engine.name} ${text}`),
+      progress: plainProgress(`test engines: ${engine.name} ${engine.version}`),
     });
     process.env[engine.variable] = located.address;
     if (engine === mail) process.env.MAIL_URL = mailPages(located.ports);

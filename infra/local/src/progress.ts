@@ -27,14 +27,19 @@ export async function runSteps(steps: readonly Step[], terminal: boolean = proce
 
 async function plainStep(step: Step): Promise<void> {
   const started = Date.now();
+  await step.run(plainProgress(`  ${step.title}`));
+  console.log(`  ${step.title}: ready (${seconds(started)})`);
+}
+
+/** Prints what a step does now, the same thing going on only now and then. */
+export function plainProgress(title: string): (text: string) => void {
   let last = { kind: '', at: 0 };
-  await step.run((text) => {
+  return (text) => {
     const kind = text.replace(/[\d.]+/g, '#').slice(0, 20);
     if (kind === last.kind && Date.now() - last.at < PLAIN_EVERY_MS) return;
     last = { kind, at: Date.now() };
-    console.log(`  ${step.title}: ${text}`);
-  });
-  console.log(`  ${step.title}: ready (${seconds(started)})`);
+    console.log(`${title}: ${text}`);
+  };
 }
 
 function seconds(since: number): string {
