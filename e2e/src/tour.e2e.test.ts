@@ -214,7 +214,7 @@ describe('writes', () => {
       { traceparent: `00-${trace}-00f067aa0ba902b7-01` },
     );
     expect(created.headers.get('x-trace-id')).toBe(trace);
-    const [record] = await auditHistory('cost_center', created.body.id, 1, 'dpo-a');
+    const [record] = await auditHistory('cost_center', created.body.id, 1, 'auditor-a');
     expect(record).toMatchObject({
       trace_id: trace,
       owner_role: 'manager',

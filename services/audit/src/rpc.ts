@@ -6,7 +6,7 @@ import { listDeadLetters, presentDeadLetters } from './query/dead-letters.ts';
 import { getOwnership, lookupOwnerships, presentOwnership } from './query/ownerships.ts';
 import { presentRecords } from './query/present.ts';
 import { getRecord, listRecords, type PageRequest, type RecordFilters, type RecordPage } from './query/records.ts';
-import { mayOpen, narrow, scopeOf } from './query/scope.ts';
+import { narrow, openingFor, scopeOf } from './query/scope.ts';
 
 /** The services of the contract that this process offers. */
 export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService'];
@@ -14,7 +14,7 @@ export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipSer
 /** Request → query → response. Everything is read within the companies of the caller. */
 export function createHandlers(collections: Collections, keyring: Keyring): Record<string, Handler> {
   const present = async ({ records, next_page_token }: RecordPage, { context }: Call): Promise<object> => ({
-    items: await presentRecords(keyring, records, mayOpen(context)),
+    items: await presentRecords(keyring, records, openingFor(context)),
     next_page_token,
   });
   return {
@@ -28,7 +28,7 @@ export function createHandlers(collections: Collections, keyring: Keyring): Reco
       if (record === undefined) {
         throw new AppError('not_found', 'There is no such record.');
       }
-      const [message = {}] = await presentRecords(keyring, [record], mayOpen(context));
+      const [message = {}] = await presentRecords(keyring, [record], openingFor(context));
       return message;
     },
     GetEntityHistory: async ({ entity_type, entity_id, ...page }: PageRequest & { entity_type: string; entity_id: string }, call: Call) => {
@@ -44,7 +44,7 @@ export function createHandlers(collections: Collections, keyring: Keyring): Reco
         return { items: [], next_page_token: '' };
       }
       const { letters, next_page_token } = await listDeadLetters(collections, request, deadline);
-      return { items: await presentDeadLetters(keyring, letters, mayOpen(context)), next_page_token };
+      return { items: await presentDeadLetters(keyring, letters, openingFor(context).payload), next_page_token };
     },
     LookupOwnership: async (request: { document?: string; email?: string }, { context }: Call) => ({
       items: (await lookupOwnerships(collections, keyring, context, request)).map(presentOwnership),

@@ -3,12 +3,13 @@ import { isJsonObject, type JsonObject, type JsonValue, jsonPointer, parseJson, 
 import { isSealedValue, type Keyring, openFields } from '@biz/sealing';
 import { sealedFields } from '../ingest/seal.ts';
 import { eventOf, originalOf, type RecordDocument } from '../record.ts';
+import type { Opening } from './scope.ts';
 
 const SEALED = '{"sealed":true}';
 const ERASED = '{"erased":true}';
 
-/** Records as messages of the contract; personal values are opened only when `open`. */
-export async function presentRecords(keyring: Keyring, records: readonly RecordDocument[], open: boolean): Promise<object[]> {
+/** Records as messages of the contract, with what the caller may open opened. */
+export async function presentRecords(keyring: Keyring, records: readonly RecordDocument[], open: Opening): Promise<object[]> {
   const texts = await textsOf(keyring, records, open);
   return records.map((record, index) => ({ ...plainOf(record), ...texts[index] }));
 }
@@ -54,7 +55,7 @@ interface Texts {
   erased_fields: string[];
 }
 
-async function textsOf(keyring: Keyring, records: readonly RecordDocument[], open: boolean): Promise<Texts[]> {
+async function textsOf(keyring: Keyring, records: readonly RecordDocument[], open: Opening): Promise<Texts[]> {
   const [whole, fields] = await Promise.all([openWhole(keyring, records, open), openInside(keyring, records, open)]);
   return records.map((record, index) => {
     const { payload, extra, owner_ip } = whole[index] as Record<TokenField, string>;
@@ -72,7 +73,7 @@ const tokenFields = ['payload', 'extra', 'owner_ip'] as const;
 type TokenField = (typeof tokenFields)[number];
 
 /** The texts that the audit sealed as a whole; those that it may not or cannot open say so. */
-async function openWhole(keyring: Keyring, records: readonly RecordDocument[], open: boolean): Promise<Record<TokenField, string>[]> {
+async function openWhole(keyring: Keyring, records: readonly RecordDocument[], open: Opening): Promise<Record<TokenField, string>[]> {
   const items: { company_id: string | null; field: string; token: string; at: number; name: TokenField }[] = [];
   const shown = records.map((record, at) => {
     const texts: Record<TokenField, string> = { payload: ERASED, extra: ERASED, owner_ip: ERASED };
@@ -80,6 +81,7 @@ async function openWhole(keyring: Keyring, records: readonly RecordDocument[], o
       const token = name === 'payload' && record.payload_state === 'open' ? null : record[name];
       if (token) {
         texts[name] = SEALED;
+        if (!(name === 'owner_ip' ? open.owner_ip : open.payload)) continue;
         // Addresses are under keys of no company.
         const company_id = name === 'owner_ip' ? null : originalOf(record, 'company_id', record.company_id);
         items.push({ company_id, field: sealedFields[name], token, at, name });
@@ -87,7 +89,7 @@ async function openWhole(keyring: Keyring, records: readonly RecordDocument[], o
     }
     return texts;
   });
-  const opened = open && items.length > 0 ? await keyring.open(items) : [];
+  const opened = items.length > 0 ? await keyring.open(items) : [];
   for (const [index, result] of opened.entries()) {
     const { at, name } = items[index] as (typeof items)[number];
     const texts = shown[at] as Record<TokenField, string>;
@@ -97,14 +99,14 @@ async function openWhole(keyring: Keyring, records: readonly RecordDocument[], o
 }
 
 /** Payloads whose producer seals single fields, by record id; each field that stays closed says so in its place. */
-async function openInside(keyring: Keyring, records: readonly RecordDocument[], open: boolean): Promise<Map<string, string>> {
+async function openInside(keyring: Keyring, records: readonly RecordDocument[], open: Opening): Promise<Map<string, string>> {
   const affected = records.filter(
     ({ sealing, payload_state, payload }) => sealing === 'fields' && payload_state === 'open' && payload?.includes('"sealed"'),
   );
   const targets = affected.map((record) => ({
     company_id: originalOf(record, 'company_id', record.company_id),
     data: parseJson(record.payload as string) as JsonObject,
-    mayOpen: () => open,
+    mayOpen: () => open.payload,
   }));
   const results = await openFields(keyring, targets);
   return new Map(

@@ -18,7 +18,11 @@ export function narrow(scope: Scope, companyId: string | undefined): Scope {
   return scope === 'all' || scope.includes(companyId) ? [companyId] : [];
 }
 
-/** Whether the caller may open personal values: the data protection officer (LGPD art. 41). */
-export function mayOpen(context: CallContext): boolean {
-  return context.roles.includes('dpo');
+/** Which sealed parts of a record a caller sees opened. */
+export type Opening = { readonly payload: boolean; readonly owner_ip: boolean };
+
+/** The data-protection officer opens everything (LGPD art. 41); an auditor only from where something was done. */
+export function openingFor(context: CallContext): Opening {
+  const payload = context.roles.includes('dpo');
+  return { payload, owner_ip: payload || context.roles.includes('auditor') };
 }
