@@ -4,10 +4,11 @@ import { Listr } from 'listr2';
 const PLAIN_EVERY_MS = 20_000;
 
 /**
- * Runs all steps side by side and shows each with what it does now: live lines on a terminal, plain lines elsewhere. Fails with the first
- * failure, at once.
+ * Runs the steps side by side, each as soon as those that it needs are done, and shows each with what it does now: live lines on a terminal, plain
+ * lines elsewhere. Fails with the first failure, at once.
  */
-export async function runSteps(steps: readonly Step[], terminal: boolean = process.stdout.isTTY === true): Promise<void> {
+export async function runSteps(all: readonly Step[], terminal: boolean = process.stdout.isTTY === true): Promise<void> {
+  const steps = linked(all);
   if (!terminal) {
     await Promise.all(steps.map(plainStep));
     return;
@@ -23,6 +24,28 @@ export async function runSteps(steps: readonly Step[], terminal: boolean = proce
     },
   }));
   await new Listr(tasks, { concurrent: true, exitOnError: true, registerSignalListeners: false }).run();
+}
+
+/** The steps, each waiting first for those that it needs; a failure reaches all that wait for it. */
+function linked(steps: readonly Step[]): Step[] {
+  const ends = new Map(steps.map((step) => [step.name, Promise.withResolvers<void>()]));
+  return steps.map((step) => ({
+    ...step,
+    async run(progress) {
+      const { needs = [] } = step;
+      const end = ends.get(step.name);
+      end?.promise.catch(() => undefined); // there may be nobody waiting
+      try {
+        if (needs.length > 0) progress(`waiting for ${needs.join(' and ')}`);
+        await Promise.all(needs.map((name) => ends.get(name)?.promise));
+        await step.run(progress);
+        end?.resolve();
+      } catch (error) {
+        end?.reject(error);
+        throw error;
+      }
+    },
+  }));
 }
 
 async function plainStep(step: Step): Promise<void> {
@@ -47,6 +70,9 @@ function seconds(since: number): string {
 }
 
 export interface Step {
+  name: string;
   title: string;
+  /** Names of steps that have to be done before. */
+  needs?: readonly string[];
   run: (progress: (text: string) => void) => Promise<void>;
 }

@@ -1,8 +1,7 @@
 import { tlsFolder } from '@biz/pki';
 import { bringUp, dataFolder, type Located, locate } from './bring-up.ts';
 import { cacheFolder } from './cache.ts';
-import type { Engine } from './engine.ts';
-import { allEngines, kafka, keycloak, mail, mongodb } from './engines/index.ts';
+import { kafka, keycloak, mail, mongodb } from './engines/index.ts';
 import { keycloakAdmin } from './engines/keycloak.ts';
 import { mailPages } from './engines/mail.ts';
 import { addressOf, databaseOf, type Fleet, gatewayName, gatewaySpec, gatewayUrl, serviceSpec, services } from './fleet.ts';
@@ -20,60 +19,61 @@ import { ensureTopics } from './topics.ts';
 
 const REALM = 'biz';
 
-/**
- * Chooses where everything will be, and gives the steps that start it. All steps may run at once: each waits for what it needs of the
- * others, so that the slowest engine never holds up what does not need it.
- */
+/** Chooses where everything will be, and gives the steps that start it. */
 export async function planFleet(options: PlanOptions): Promise<Plan> {
   const engines = await locateEngines();
   const fleet = await prepare(options, engines);
-  const { supervisor, layout } = options;
-  const up = new Map(allEngines.map((engine) => [engine.name, Promise.withResolvers<void>()]));
-  const isUp = (...wanted: Engine[]) => Promise.all(wanted.map((engine) => up.get(engine.name)?.promise));
-  const servicesUp = Promise.withResolvers<void>();
+  const { supervisor } = options;
+  const steps = [...engineSteps(options, engines, fleet), ...ownSteps(supervisor, fleet)];
+  return { steps, runFile: () => runFileOf(fleet, engines, supervisor) };
+}
+
+function engineSteps({ supervisor, layout }: PlanOptions, engines: Engines, fleet: Fleet): Step[] {
   const afterwards: Partial<Record<string, () => Promise<void>>> = {
     [kafka.name]: () => ensureTopics(fleet.kafkaBrokers),
     [keycloak.name]: () => makeRealm(layout, fleet, engines.keycloak),
   };
-  const engineSteps = Object.values(engines).map(
-    (located): Step => ({
-      title: located.external ? `${located.engine.name} at ${located.engine.variable}` : `${located.engine.name} ${located.engine.version}`,
-      run: settling(up.get(located.engine.name), async (progress) => {
+  return Object.values(engines).map((located: Located) => {
+    const { name, version, variable } = located.engine;
+    return {
+      name,
+      title: located.external ? `${name} at ${variable}` : `${name} ${version}`,
+      async run(progress) {
         await bringUp(located, { cache: cacheFolder(), folder: layout.folder, supervisor, progress });
-        await afterwards[located.engine.name]?.();
-      }),
-    }),
-  );
-  const steps: Step[] = [
-    ...engineSteps,
+        await afterwards[name]?.();
+      },
+    };
+  });
+}
+
+/** Services need no Keycloak and no mail to start: what they have to tell them waits. */
+function ownSteps(supervisor: Supervisor, fleet: Fleet): Step[] {
+  return [
     {
+      name: 'services',
       title: `services ${services.map(({ name }) => name).join(', ')}`,
-      run: settling(servicesUp, async (progress) => {
-        progress('waiting for mongodb and kafka');
-        await isUp(mongodb, kafka);
+      needs: [mongodb.name, kafka.name],
+      async run(progress) {
         progress('starting');
         await Promise.all(services.map((service) => supervisor.start(serviceSpec(fleet, service))));
-      }),
+      },
     },
     {
+      name: gatewayName,
       title: gatewayName,
-      run: async (progress) => {
-        progress('waiting for mongodb and kafka');
-        await isUp(mongodb, kafka);
+      needs: [mongodb.name, kafka.name],
+      async run(progress) {
         progress('starting');
         await supervisor.start(gatewaySpec(fleet));
       },
     },
     {
+      name: 'seed',
       title: 'companies, profiles and users',
-      run: async (progress) => {
-        progress('waiting for identity');
-        await servicesUp.promise;
-        await seedIdentity({ address: addressOf(fleet, 'identity'), tls: fleet.tls.tls(seeder) });
-      },
+      needs: ['services'],
+      run: () => seedIdentity({ address: addressOf(fleet, 'identity'), tls: fleet.tls.tls(seeder) }),
     },
   ];
-  return { steps, runFile: () => runFileOf(fleet, engines, supervisor) };
 }
 
 /** The run file as things are now. */
@@ -142,20 +142,6 @@ async function makeRealm(layout: Layout, fleet: Fleet, located: Located): Promis
     signingKey: await makeSigningKey(),
   });
   await ensureRealm({ url: fleet.keycloak.url, realm: REALM, admin, representation });
-}
-
-/** Lets those that wait for the step know of its end; a failure reaches them as well. */
-function settling(end: PromiseWithResolvers<void> | undefined, run: Step['run']): Step['run'] {
-  end?.promise.catch(() => undefined); // there may be nobody waiting
-  return async (progress) => {
-    try {
-      await run(progress);
-      end?.resolve();
-    } catch (error) {
-      end?.reject(error);
-      throw error;
-    }
-  };
 }
 
 export interface Plan {
