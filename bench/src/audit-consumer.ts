@@ -1,12 +1,12 @@
 // The audit consumer on a topic of 100,000 envelopes of 700 bytes, six partitions, beside its floor in the same run: kafkajs, JSON.parse, and one
-// unordered insertMany with five indexes. Run alone it takes MONGODB_URL and KAFKA_BROKERS from the environment.
+// unordered insertMany with five indexes.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { collectionsOf, createMongoStore, ensureIndexes, ingest } from '@biz/audit';
 import { createBus } from '@biz/bus';
 import { createKeyring, readKek } from '@biz/sealing';
 import kafkajs from 'kafkajs';
 import { MongoClient } from 'mongodb';
-import { Report } from './report.ts';
+import type { Report } from './report.ts';
 
 export interface Engines {
   mongodbUrl: string;
@@ -155,10 +155,4 @@ function timed(run: (count: (records: number) => void) => Promise<unknown>): Pro
       }
     }).catch(reject);
   });
-}
-
-if (import.meta.main) {
-  const report = new Report();
-  const { MONGODB_URL = 'mongodb://127.0.0.1:27017', KAFKA_BROKERS = '127.0.0.1:9092' } = process.env;
-  await benchAuditConsumer({ mongodbUrl: MONGODB_URL, kafkaBrokers: KAFKA_BROKERS.split(',') }, report);
 }
