@@ -64,7 +64,10 @@ test('a relay killed between delivery and mark: the next delivers again, the sam
   await dying.closed;
   expect(dying.lines).toHaveLength(21);
   const next = start('relay', '0');
-  await until(async () => (await store.events.countDocuments({ published_at: null })) === 0, { what: 'all to be published', timeoutMs: 50_000 });
+  await until(async () => (await store.events.countDocuments({ published_at: null })) === 0, {
+    what: 'all to be published',
+    timeoutMs: 50_000,
+  });
   next.child.kill('SIGKILL');
   await next.closed;
   const again = next.lines.slice(0, 7).map(({ id }) => id);
