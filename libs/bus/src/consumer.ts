@@ -45,7 +45,7 @@ async function run(kafka: kafkajs.Kafka, options: ConsumerOptions, log: BusLog, 
       return;
     }
     if (!isBrokerAway(error)) {
-      log.error({ groupId: options.groupId, err: error }, 'the consumer died');
+      log.error({ groupId: options.groupId, ...reasonOf(error) }, 'the consumer died');
       options.onFatal(error);
       return;
     }
@@ -187,7 +187,7 @@ class Worker {
         }
         beat.throwIfLost();
         this.#log.warn(
-          { topic, partition, offset: messages[0]?.offset, failures, err: error },
+          { topic, partition, offset: messages[0]?.offset, failures, ...reasonOf(error) },
           'a batch failed; it comes again after a pause',
         );
         await backOff(failures, beat.signal);
@@ -240,6 +240,13 @@ const brokerAwayNames = new Set([
 export function isBrokerAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return brokerAwayNames.has(error.name) || (error as { retriable?: boolean }).retriable === true || isBrokerAway(error.cause);
+}
+
+/** What to log of an error. Not the error itself: a database's may carry every document of the batch. */
+function reasonOf(error: unknown): { error: string; stack?: string | undefined } {
+  return error instanceof Error
+    ? { error: `${error.name}: ${error.message}`.slice(0, 500), stack: error.stack?.slice(0, 2_000) }
+    : { error: String(error).slice(0, 500) };
 }
 
 /** Waits 100 ms, doubled with each failure up to 10 s, less up to a third at random; ends early, without an error, on abort. */

@@ -42,7 +42,7 @@ export function createProducer(kafka: kafkajs.Kafka, log: BusLog): BusProducer {
       try {
         await (await producer).send({ topic, acks: ACKS_ALL, messages: messages.map(toKafka) });
       } catch (error) {
-        log.debug({ topic, err: error }, 'send failed; the next one opens another producer');
+        log.debug({ topic, error: String(error) }, 'send failed; the next one opens another producer');
         retire(producer);
         throw error;
       }

@@ -69,7 +69,7 @@ export interface ConsumerOptions {
   concurrency?: number;
   /** Where a group without offsets starts: the beginning, unless false. */
   fromBeginning?: boolean;
-  /** Milliseconds without a heartbeat after which the group gives the partitions to others: how long a killed one holds them; 10,000 when not given. */
+  /** Milliseconds without a heartbeat after which the group gives the partitions to others: how long a killed one holds them; 15,000 when not given. */
   sessionTimeoutMs?: number;
   /** Milliseconds without any sign of life of the consumer after which it is taken for dead; 60,000 when not given. */
   stuckAfterMs?: number;
