@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type TestDatabase, testDatabase, until } from '@biz/testing';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createEventStore, type EventStore } from './index.ts';
 import { change, things } from './testing.ts';
 
@@ -29,6 +29,7 @@ function start(...args: string[]) {
   const child = spawn(process.execPath, ['--conditions=source', file, role, database.url, database.name, ...more], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  onTestFinished(() => void child.kill('SIGKILL'));
   const lines: Line[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line)));
   const closed = once(child, 'close');
@@ -39,7 +40,7 @@ test('a writer killed again and again: nothing acknowledged is lost, streams are
   const acknowledged: Line[] = [];
   for (let round = 1; round <= 4; round += 1) {
     const { child, lines, closed } = start('writer');
-    await until(() => lines.length >= 40 * round, { what: 'acknowledged writes', timeoutMs: 20_000 });
+    await until(() => lines.length >= 40 * round, { what: 'acknowledged writes', timeoutMs: 50_000 });
     child.kill('SIGKILL');
     await closed;
     acknowledged.push(...lines);
