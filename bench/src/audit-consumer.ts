@@ -1,7 +1,7 @@
 // The audit consumer on a topic of 100,000 envelopes of 700 bytes, six partitions, beside its floor in the same run: kafkajs, JSON.parse, and one
 // unordered insertMany with five indexes.
 import { randomBytes, randomUUID } from 'node:crypto';
-import { collectionsOf, createMongoStore, ensureIndexes, ingest } from '@biz/audit';
+import { collectionsOf, createMongoStore, ensureIndexes, ingest, Pending } from '@biz/audit';
 import { createBus } from '@biz/bus';
 import { createKeyring, readKek } from '@biz/sealing';
 import kafkajs from 'kafkajs';
@@ -120,7 +120,14 @@ async function consumerRate(bus: ReturnType<typeof createBus>, topic: string, db
   const collections = collectionsOf(db);
   const keyring = createKeyring({ database: db, kek: await readKek({ value: randomBytes(32).toString('base64') }) });
   await Promise.all([ensureIndexes(collections), keyring.ensureIndexes()]);
-  const parts = { store: createMongoStore(collections), keyring, producer: bus.producer(), dlqTopic: `${topic}.dlq`, log: silent };
+  const parts = {
+    store: createMongoStore(collections),
+    pending: new Pending(),
+    keyring,
+    producer: bus.producer(),
+    dlqTopic: `${topic}.dlq`,
+    log: silent,
+  };
   let consumer: AsyncDisposable | undefined;
   const rate = await timed(async (count) => {
     consumer = bus.consumer({

@@ -179,7 +179,9 @@ class Worker {
     for (let failures = 1; ; failures += 1) {
       const beat = new Heartbeat(payload, this.#life, this.#state);
       try {
-        await this.#options.batch({ topic, partition, messages, signal: beat.signal });
+        const last = messages.at(-1)?.offset ?? '0';
+        const more = BigInt(last) + 1n < BigInt(payload.batch.highWatermark);
+        await this.#options.batch({ topic, partition, messages, more, signal: beat.signal });
         return true;
       } catch (error) {
         if (this.#life.aborted || !payload.isRunning()) {

@@ -33,6 +33,8 @@ export interface Batch {
   partition: number;
   /** In offset order, at least one. */
   messages: InMessage[];
+  /** Whether the partition has messages behind these already. */
+  more: boolean;
   /** Aborted when the partition is taken away or the consumer stops: work may then end early, with an error. */
   signal: AbortSignal;
 }

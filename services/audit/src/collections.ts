@@ -1,11 +1,10 @@
 import type { Collection, Db, IndexDescription } from 'mongodb';
-import type { DeadLetterDocument, EntityDocument, FindingDocument, VoidDocument } from './ingest/store.ts';
+import type { DeadLetterDocument, EntityDocument, FindingDocument, LogState, VoidDocument } from './ingest/store.ts';
 import type { RecordDocument } from './record.ts';
 
-/** How far a log is: its leaves below `size` are complete, with all their effects. */
-export interface LogDocument {
+/** How far a log is. */
+export interface LogDocument extends LogState {
   _id: string;
-  size: number;
   next_offset: number;
   updated_at: Date;
 }

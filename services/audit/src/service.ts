@@ -7,6 +7,7 @@ import { collectionsOf, ensureIndexes } from './collections.ts';
 import type { AuditConfig } from './config.ts';
 import { type IngestParts, ingest } from './ingest/ingest.ts';
 import { createMongoStore } from './ingest/mongo-store.ts';
+import { Pending } from './ingest/pending.ts';
 import { createHandlers, services } from './rpc.ts';
 
 /** Parts that a test may put in the place of the real ones. */
@@ -43,6 +44,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
     keyring,
     producer: bus.producer(),
     dlqTopic: config.DLQ_TOPIC,
+    pending: new Pending(),
     log,
     limits: { maxBytes: config.ENVELOPE_MAX_BYTES, maxDepth: 64 },
     skewMs: config.CLOCK_SKEW_SECONDS * 1000,

@@ -1,14 +1,15 @@
 import type { Batch, BusProducer, InMessage } from '@biz/bus';
 import { defaultLimits, type EnvelopeLimits } from '@biz/envelope';
 import type { Keyring } from '@biz/sealing';
-import { entityKey, indexKey, logId, ownershipKey, recordId } from '../keys.ts';
+import { entityKey, logId, recordId } from '../keys.ts';
 import { type RecordDocument, recordOf, type SealedTexts } from '../record.ts';
 import { lettersOf, publishLetters } from './dead-letters.ts';
-import { type HeadRaise, type Leaf, type NewRecord, type Plan, planBatch } from './plan.ts';
+import { type LogPending, Pending } from './pending.ts';
+import { type Leaf, type NewRecord, type Plan, planBatch } from './plan.ts';
 import { readMessage } from './reading.ts';
 import { sealEvents } from './seal.ts';
 import { takeSnapshot } from './snapshot.ts';
-import type { AuditStore, EntityDocument, FindingDocument, OwnershipMerge, VoidDocument } from './store.ts';
+import type { AuditStore, FindingDocument, VoidDocument } from './store.ts';
 
 export interface IngestParts {
   store: AuditStore;
@@ -20,6 +21,8 @@ export interface IngestParts {
     warn(fields: object, message: string): void;
     error(fields: object, message: string): void;
   };
+  /** Keeps what is put off between batches; without it nothing is. */
+  pending?: Pending;
   limits?: EnvelopeLimits;
   /** More than this between the producer's clock and ours is flagged; 5 minutes when not given. */
   skewMs?: number;
@@ -28,6 +31,8 @@ export interface IngestParts {
 
 const SKEW_MS = 5 * 60_000;
 const MOST_TRIES = 20;
+/** Leaves whose effects on entities and ownerships are put off at most. */
+const MOST_PUT_OFF = 10_000;
 
 /**
  * Takes one batch of one partition into the audit. When it resolves, all of it is durable: records, heads, ownerships, dead
@@ -36,28 +41,44 @@ const MOST_TRIES = 20;
  */
 export async function ingest(
   parts: IngestParts,
-  batch: Pick<Batch, 'topic' | 'partition' | 'messages' | 'signal'>,
+  batch: Pick<Batch, 'topic' | 'partition' | 'messages' | 'more' | 'signal'>,
 ): Promise<{ records: number }> {
   const log = logId(batch.topic, batch.partition);
   const incoming = batch.messages.map((message) => readMessage(message, parts.limits ?? defaultLimits));
   const receivedAt = parts.now?.() ?? new Date();
   const sealed = new Map<number, SealedTexts>();
+  const put = parts.pending ?? new Pending();
   for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
     batch.signal.throwIfAborted();
-    const snapshot = await takeSnapshot(parts, log, incoming, tries > 1);
-    const plan = planBatch(snapshot, incoming);
+    const pending = await put.of(parts.store, log, await parts.store.logState(log));
+    const { size: base } = pending;
+    const plan = planBatch(await takeSnapshot(parts, incoming, pending, tries > 1), incoming);
     await sealMissing(parts.keyring, plan.records, receivedAt, sealed);
     if (!(await insertRecords(parts, log, plan, sealed, receivedAt))) {
       continue;
     }
+    // From here on, until the log is moved, what is pending in memory is ahead of the store.
+    put.drop(log);
     await applyEffects(parts, log, plan, receivedAt, batch);
-    const last = batch.messages.at(-1) as InMessage;
-    if (await parts.store.advance(log, snapshot.base, plan.size, Number(last.offset) + 1)) {
+    pending.add(plan.heads, plan.leaves);
+    const putOff = parts.pending !== undefined && batch.more && !pending.hasBlind && plan.size - pending.applied < MOST_PUT_OFF;
+    if (!putOff) {
+      await applyPending(parts.store, pending, plan.size);
+    }
+    const next_offset = Number((batch.messages.at(-1) as InMessage).offset) + 1;
+    if (await parts.store.advance(log, base, { size: plan.size, applied: pending.applied, next_offset })) {
+      pending.size = plan.size;
+      put.keep(pending);
       return { records: plan.records.length };
     }
-    parts.log.warn({ log_id: log, base: snapshot.base }, 'another consumer moved the log; the batch is planned again');
+    parts.log.warn({ log_id: log, base }, 'another consumer moved the log; the batch is planned again');
   }
   throw new Error(`${log}: no plan for the batch held after ${MOST_TRIES} tries`);
+}
+
+async function applyPending(store: AuditStore, pending: LogPending, size: number): Promise<void> {
+  await Promise.all([store.raiseHeads([...pending.heads.values()]), store.mergeOwnerships(pending.logId, [...pending.merges.values()])]);
+  pending.done(size);
 }
 
 async function sealMissing(
@@ -129,11 +150,9 @@ async function applyEffects(
 ): Promise<void> {
   const { store } = parts;
   const letters = await lettersOf(parts.keyring, batch, plan.letters, receivedAt);
-  // `is_active` before the heads: so a head tells that everything below it is cleared.
+  // Flags before heads: so a head tells that everything below it is cleared.
   await store.clearActive(plan.superseded);
   await Promise.all([
-    store.raiseHeads(plan.heads.map((head) => headOf(log, head))),
-    store.mergeOwnerships(log, mergesOf(plan.leaves)),
     store.saveFindings(findingsOf(log, plan.leaves, receivedAt)),
     store.saveDeadLetters(letters),
     publishLetters(parts, batch, plan.letters),
@@ -145,60 +164,6 @@ async function applyEffects(
     } else {
       parts.log.warn(fields, 'a message went to the dead letters');
     }
-  }
-}
-
-function headOf(log: string, { entity_key, version, record_id, active, event }: HeadRaise): EntityDocument {
-  return {
-    _id: entity_key,
-    company_id: event.company_id === null ? null : indexKey(event.company_id),
-    entity_type: indexKey(event.entity_type),
-    entity_id: indexKey(event.entity_id),
-    version,
-    record_id,
-    log_id: log,
-    is_active: active,
-  };
-}
-
-function mergesOf(leaves: readonly Leaf[]): OwnershipMerge[] {
-  const merges = new Map<string, OwnershipMerge>();
-  for (const { event, leaf_index } of leaves) {
-    const key = ownershipKey(event.company_id, event.ownership_id);
-    let merge = merges.get(key);
-    if (merge === undefined) {
-      merge = newMerge(key, event);
-      merges.set(key, merge);
-    }
-    merge.leaves.push(leaf_index);
-    if (event.action_at < merge.first_seen) merge.first_seen = event.action_at;
-    if (event.action_at > merge.last_seen) merge.last_seen = event.action_at;
-    addOnce(merge.entity_types, indexKey(event.entity_type));
-    addOnce(merge.blind_document, event.blind_indexes.document);
-    addOnce(merge.blind_email, event.blind_indexes.email);
-  }
-  return [...merges.values()];
-}
-
-function newMerge(key: string, { company_id, ownership_id, action_at }: Leaf['event']): OwnershipMerge {
-  const owner = indexKey(ownership_id);
-  return {
-    _id: key,
-    company_id: company_id === null ? null : indexKey(company_id),
-    ownership_id: owner,
-    ...(owner !== ownership_id && { ownership_id_long: ownership_id }),
-    first_seen: action_at,
-    last_seen: action_at,
-    entity_types: [],
-    blind_document: [],
-    blind_email: [],
-    leaves: [],
-  };
-}
-
-function addOnce(list: string[], value: string | undefined): void {
-  if (value !== undefined && !list.includes(value)) {
-    list.push(value);
   }
 }
 

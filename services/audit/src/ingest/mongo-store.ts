@@ -3,7 +3,7 @@ import type { Collections, OwnershipDocument } from '../collections.ts';
 import { fieldName, recordId } from '../keys.ts';
 import { exactStates } from './exact-states.ts';
 import type { EntityState } from './plan.ts';
-import type { AuditStore, EntityDocument, OwnershipMerge } from './store.ts';
+import type { AuditStore, EntityDocument, LogState, OwnershipMerge } from './store.ts';
 import { updateEach } from './table-update.ts';
 
 const DUPLICATE_KEY = 11000;
@@ -14,7 +14,17 @@ const AFTER_DIGITS = ':';
 export function createMongoStore(collections: Collections): AuditStore {
   const { records, events, entities, logs } = collections;
   return {
-    logSize: async (logId) => (await logs.findOne({ _id: logId }))?.size ?? 0,
+    logState: async (logId) => {
+      const { size = 0, applied = size } = (await logs.findOne({ _id: logId })) ?? {};
+      return { size, applied };
+    },
+    recordsBetween: (logId, from, to) =>
+      events
+        .find(
+          { _id: { $gte: recordId(logId, from), $lt: recordId(logId, to) }, kind: 'event' },
+          { projection: { payload: 0, extra: 0 }, sort: { _id: 1 } },
+        )
+        .toArray(),
     placedFrom: async (logId, base) => {
       const range = { $gte: recordId(logId, base), $lt: `${logId}.${AFTER_DIGITS}` };
       const found = records.find(
@@ -45,7 +55,7 @@ export function createMongoStore(collections: Collections): AuditStore {
     mergeOwnerships: (logId, merges) => mergeOwnerships(collections.ownerships, logId, merges),
     saveFindings: (findings) => insertOnce(collections.findings, findings),
     saveDeadLetters: (letters) => insertOnce(collections.deadLetters, letters),
-    advance: (logId, base, size, nextOffset) => advance(logs, logId, base, size, nextOffset),
+    advance: (logId, base, to) => advance(logs, logId, base, to),
   };
 }
 
@@ -145,8 +155,8 @@ async function mergeOwnerships(ownerships: Collections['ownerships'], logId: str
   ]);
 }
 
-async function advance(logs: Collections['logs'], logId: string, base: number, size: number, nextOffset: number): Promise<boolean> {
-  const change = { size, next_offset: nextOffset, updated_at: new Date() };
+async function advance(logs: Collections['logs'], logId: string, base: number, to: LogState & { next_offset: number }): Promise<boolean> {
+  const change = { ...to, updated_at: new Date() };
   const { matchedCount } = await logs.updateOne({ _id: logId, size: base }, { $set: change });
   if (matchedCount === 1) {
     return true;

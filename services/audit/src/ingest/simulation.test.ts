@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { RecordDocument } from '../record.ts';
 import { MemoryStore } from '../testing/memory-store.ts';
 import { type IngestParts, ingest } from './ingest.ts';
+import { Pending } from './pending.ts';
 
 /** Seals nothing; a simulation is about order and repetition. */
 const keyring = {
@@ -16,13 +17,34 @@ const topic = 'topic';
 
 class Killed extends Error {}
 
-function partsWith(store: MemoryStore): IngestParts {
+function partsWith(store: MemoryStore, pending: Pending): IngestParts {
   const producer = { send: async () => {}, [Symbol.asyncDispose]: async () => {} };
-  return { store, keyring, producer, dlqTopic: 'dlq', log, now: () => new Date('2026-11-20T12:00:00Z') };
+  return { store, keyring, producer, pending, dlqTopic: 'dlq', log, now: () => new Date('2026-11-20T12:00:00Z') };
 }
 
-function deliver(store: MemoryStore, messages: readonly InMessage[], partition = 0) {
-  return ingest(partsWith(store), { topic, partition, messages: [...messages], signal: new AbortController().signal });
+/** One process of the consumer: what it puts off dies with it. */
+class Process {
+  readonly #store: MemoryStore;
+  readonly #partition: number;
+  #pending = new Pending();
+
+  constructor(store: MemoryStore, partition = 0) {
+    this.#store = store;
+    this.#partition = partition;
+  }
+
+  /** False when it was killed on the way; it is then started anew. */
+  async deliver(messages: readonly InMessage[], more = false): Promise<boolean> {
+    const batch = { topic, partition: this.#partition, messages: [...messages], more, signal: new AbortController().signal };
+    try {
+      await ingest(partsWith(this.#store, this.#pending), batch);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Killed)) throw error;
+      this.#pending = new Pending();
+      return false;
+    }
+  }
 }
 
 type Random = () => number;
@@ -139,7 +161,7 @@ describe(`SEED=${seed}`, { timeout: 60_000 }, () => {
       const random = randomOf(seed + run);
       const messages = messagesOf(random, 4 + below(random, 5), `r${run}-`);
       const undisturbed = new MemoryStore();
-      await deliver(undisturbed, messages);
+      await new Process(undisturbed).deliver(messages);
       checkInvariants(undisturbed);
       const expected = stateOf(undisturbed);
       for (let survived = true, crashAt = 1; survived; crashAt += 1) {
@@ -155,23 +177,20 @@ describe(`SEED=${seed}`, { timeout: 60_000 }, () => {
       const random = randomOf(seed * 31 + run);
       const messages = messagesOf(random, 12, `m${run}-`);
       const undisturbed = new MemoryStore();
-      await deliver(undisturbed, messages);
+      await new Process(undisturbed).deliver(messages);
       let left = Number.POSITIVE_INFINITY;
       const step = async () => {
         left -= 1;
         if (left < 0) throw new Killed();
       };
       const store = new MemoryStore(step, shuffler(random));
+      const process = new Process(store);
       for (let committed = 0, tries = 0; committed < messages.length; tries += 1) {
         left = tries < 20 ? below(random, 60) : Number.POSITIVE_INFINITY;
         const cut = messages.slice(committed, committed + 1 + below(random, 12));
-        try {
-          await deliver(store, cut);
-          // The commit itself may be lost.
-          committed = random() < 0.7 ? committed + cut.length : committed;
-        } catch (error) {
-          if (!(error instanceof Killed)) throw error;
-        }
+        const ended = await process.deliver(cut, committed + cut.length < messages.length);
+        // The commit itself may be lost.
+        committed = ended && random() < 0.7 ? committed + cut.length : committed;
       }
       expect(withoutOffset(stateOf(store)), `run ${run}`).toEqual(withoutOffset(stateOf(undisturbed)));
       checkInvariants(store);
@@ -209,13 +228,15 @@ async function crashedRun(
     }
   };
   const store = new MemoryStore(step, shuffler(random));
-  await deliver(store, messages).catch((error: unknown) => {
-    if (!(error instanceof Killed)) throw error;
-  });
+  const process = new Process(store);
+  const half = below(random, messages.length);
+  if (half === 0 || (await process.deliver(messages.slice(0, half), true))) {
+    await process.deliver(messages.slice(half));
+  }
   if (crashed) {
-    await deliver(store, messages.slice(0, cut));
+    await process.deliver(messages.slice(0, cut), cut < messages.length);
     if (cut < messages.length) {
-      await deliver(store, messages.slice(cut));
+      await process.deliver(messages.slice(cut));
     }
   }
   expect(stateOf(store), what).toEqual(expected);
@@ -238,13 +259,11 @@ async function checkConcurrentRun(random: Random, what: string): Promise<void> {
   const store = new MemoryStore(turns, shuffler(random));
   const consumer = async (partition: number) => {
     const messages = partitions[partition] as InMessage[];
+    const process = new Process(store, partition);
     for (let committed = 0; committed < messages.length; ) {
       const cut = messages.slice(committed, committed + 1 + below(random, 6));
-      try {
-        await deliver(store, cut, partition);
+      if (await process.deliver(cut, committed + cut.length < messages.length)) {
         committed += cut.length;
-      } catch (error) {
-        if (!(error instanceof Killed)) throw error;
       }
     }
   };

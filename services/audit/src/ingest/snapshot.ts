@@ -1,6 +1,7 @@
 import type { Keyring } from '@biz/sealing';
 import { contentOf, eventOf } from '../record.ts';
-import type { Incoming, Placed, Snapshot } from './plan.ts';
+import type { LogPending } from './pending.ts';
+import type { EntityState, Incoming, Placed, Snapshot } from './plan.ts';
 import { openRecords } from './seal.ts';
 import type { AuditStore } from './store.ts';
 
@@ -12,19 +13,30 @@ type Event = Extract<Incoming, { eventKey: string }>;
  */
 export async function takeSnapshot(
   parts: { store: AuditStore; keyring: Keyring },
-  logId: string,
   batch: readonly Incoming[],
+  pending: LogPending,
   careful: boolean,
 ): Promise<Snapshot> {
   const { store } = parts;
+  const { logId, size: base } = pending;
   const events = batch.filter((message): message is Event => 'event' in message);
   const entityKeys = [...new Set(events.map(({ entityKey }) => entityKey))];
-  const base = await store.logSize(logId);
   const [verdicts, heads] = await Promise.all([verdictsOf(parts, logId, events), careful ? undefined : store.heads(entityKeys)]);
   // After the verdicts: a record of this log that was found by its event id, though another consumer wrote it just now, is then here too.
   const placed = await store.placedFrom(logId, base);
-  const entities = heads === undefined || placed.length > 0 ? await store.exactStates(entityKeys, predecessors(placed)) : heads;
+  const quick = heads !== undefined && placed.length === 0;
+  const entities = quick ? withPending(heads, pending) : await store.exactStates(entityKeys, predecessors(placed));
   return { log_id: logId, base, placed, verdicts, entities };
+}
+
+/** Heads that are not in the store yet. */
+function withPending(heads: Map<string, EntityState>, pending: LogPending): Map<string, EntityState> {
+  for (const [key, { version, record_id, is_active }] of pending.heads) {
+    if (version > (heads.get(key)?.version ?? 0)) {
+      heads.set(key, { version, newest: { record_id, active: is_active }, flagged: is_active ? [record_id] : [] });
+    }
+  }
+  return heads;
 }
 
 /** By entity, the version before the first one that a former try left: whether its flag was taken is not known. */

@@ -1,6 +1,13 @@
 import type { RecordDocument } from '../record.ts';
 import type { EntityState, Placed } from './plan.ts';
 
+export interface LogState {
+  /** Leaves that are complete: their records are there, flags taken, findings and dead letters written. */
+  size: number;
+  /** Leaves whose entities and ownerships are written, too; behind `size` only while a backlog is worked off. */
+  applied: number;
+}
+
 /** A record found by its event id. */
 export interface FoundEvent {
   _id: string;
@@ -83,8 +90,10 @@ export interface DeadLetterDocument {
  * after redelivery, in the same data.
  */
 export interface AuditStore {
-  /** Leaves of the log whose effects are complete; 0 for a log that is not known. */
-  logSize(logId: string): Promise<number>;
+  /** How far the log is; zero for a log that is not known. */
+  logState(logId: string): Promise<LogState>;
+  /** Records of the log at places from one to before another, in order; without voids. */
+  recordsBetween(logId: string, from: number, to: number): Promise<RecordDocument[]>;
   /** Records of the log from a place on, in order. */
   placedFrom(logId: string, base: number): Promise<Placed[]>;
   findEvents(eventIds: readonly string[]): Promise<FoundEvent[]>;
@@ -106,6 +115,6 @@ export interface AuditStore {
   mergeOwnerships(logId: string, merges: readonly OwnershipMerge[]): Promise<void>;
   saveFindings(findings: readonly FindingDocument[]): Promise<void>;
   saveDeadLetters(letters: readonly DeadLetterDocument[]): Promise<void>;
-  /** Marks the effects of leaves up to `size` as complete; false when the log is no longer at `base`: another consumer has it. */
-  advance(logId: string, base: number, size: number, nextOffset: number): Promise<boolean>;
+  /** Moves the log from `base` on; false when it is no longer there: another consumer has it. */
+  advance(logId: string, base: number, to: LogState & { next_offset: number }): Promise<boolean>;
 }

@@ -1,5 +1,13 @@
 import type { EntityState } from '../ingest/plan.ts';
-import type { AuditStore, DeadLetterDocument, EntityDocument, FindingDocument, OwnershipMerge, VoidDocument } from '../ingest/store.ts';
+import type {
+  AuditStore,
+  DeadLetterDocument,
+  EntityDocument,
+  FindingDocument,
+  LogState,
+  OwnershipMerge,
+  VoidDocument,
+} from '../ingest/store.ts';
 import type { RecordDocument } from '../record.ts';
 
 type AnyRecord = RecordDocument | VoidDocument;
@@ -13,7 +21,7 @@ export class MemoryStore implements AuditStore {
   readonly recordsById = new Map<string, AnyRecord>();
   readonly entities = new Map<string, EntityDocument>();
   readonly ownerships = new Map<string, MemoryOwnership>();
-  readonly logs = new Map<string, { size: number; next_offset: number }>();
+  readonly logs = new Map<string, LogState & { next_offset: number }>();
   readonly findings = new Map<string, FindingDocument>();
   readonly letters = new Map<string, DeadLetterDocument>();
   /** Called before each effect and each question; may wait (another consumer gets its turn) or throw (the process dies). */
@@ -25,9 +33,16 @@ export class MemoryStore implements AuditStore {
     this.#shuffle = shuffle;
   }
 
-  async logSize(logId: string) {
+  async logState(logId: string) {
     await this.#step();
-    return this.logs.get(logId)?.size ?? 0;
+    const { size = 0, applied = 0 } = this.logs.get(logId) ?? {};
+    return { size, applied };
+  }
+
+  async recordsBetween(logId: string, from: number, to: number) {
+    await this.#step();
+    const all = [...this.recordsById.values()].filter((one): one is RecordDocument => one.kind === 'event' && one.log_id === logId);
+    return all.filter(({ leaf_index }) => leaf_index >= from && leaf_index < to).sort((a, b) => a.leaf_index - b.leaf_index);
   }
 
   async placedFrom(logId: string, base: number) {
@@ -153,12 +168,12 @@ export class MemoryStore implements AuditStore {
     }
   }
 
-  async advance(logId: string, base: number, size: number, nextOffset: number) {
+  async advance(logId: string, base: number, to: LogState & { next_offset: number }) {
     await this.#step();
     if ((this.logs.get(logId)?.size ?? 0) !== base) {
       return false;
     }
-    this.logs.set(logId, { size, next_offset: nextOffset });
+    this.logs.set(logId, to);
     return true;
   }
 }
