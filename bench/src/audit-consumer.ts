@@ -17,6 +17,7 @@ const ENVELOPES = Number(process.env.BENCH_ENVELOPES ?? 100_000);
 const BYTES = 700;
 const PARTITIONS = 6;
 const BATCH = 1_000;
+const FETCH_BYTES = 4 * 1024 * 1024;
 const CONCURRENCY = Number(process.env.BENCH_CONCURRENCY ?? 2);
 const silent = { debug() {}, info() {}, warn: console.warn, error: console.error };
 
@@ -134,6 +135,7 @@ async function consumerRate(bus: ReturnType<typeof createBus>, topic: string, db
       groupId: `${topic}-audit`,
       topics: [topic],
       maxBatchRecords: BATCH,
+      maxBatchBytes: FETCH_BYTES,
       concurrency: CONCURRENCY,
       batch: async (batch) => count((await ingest(parts, batch)).records),
       onFatal: (error) => {

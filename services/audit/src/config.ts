@@ -11,8 +11,8 @@ const shape = {
   CONSUMER_GROUP: z.string().min(1).default('audit'),
   /** Records taken at once, of one partition. */
   BATCH_RECORDS: count(1_000),
-  /** Bytes fetched at once, of one partition; with CONCURRENCY it bounds memory. */
-  BATCH_BYTES: count(1024 * 1024),
+  /** Bytes fetched at once, of one partition: some batches' worth, so that most are full. With CONCURRENCY it bounds memory. */
+  BATCH_BYTES: count(4 * 1024 * 1024),
   /** Partitions worked on side by side: one is read and sealed while another is written. */
   CONCURRENCY: count(2),
   /** Bytes of an envelope beyond which it is a dead letter (`too_large`). */
