@@ -18,7 +18,7 @@ const BYTES = 700;
 const PARTITIONS = 6;
 const BATCH = 1_000;
 const FETCH_BYTES = 4 * 1024 * 1024;
-const CONCURRENCY = Number(process.env.BENCH_CONCURRENCY ?? 2);
+const CONCURRENCY = Number(process.env.BENCH_CONCURRENCY ?? 4);
 const silent = { debug() {}, info() {}, warn: console.warn, error: console.error };
 
 /** What the envelopes are about: four events an entity on average, in random order. */
@@ -89,6 +89,7 @@ async function floorRate(engines: Engines, topic: string, db: ReturnType<MongoCl
   }
   const consumer = new kafkajs.Kafka({ brokers: engines.kafkaBrokers, logLevel: kafkajs.logLevel.NOTHING }).consumer({
     groupId: `${topic}-floor`,
+    maxBytesPerPartition: FETCH_BYTES,
   });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });

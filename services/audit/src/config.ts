@@ -14,7 +14,7 @@ const shape = {
   /** Bytes fetched at once, of one partition: some batches' worth, so that most are full. With CONCURRENCY it bounds memory. */
   BATCH_BYTES: count(4 * 1024 * 1024),
   /** Partitions worked on side by side: one is read and sealed while another is written. */
-  CONCURRENCY: count(2),
+  CONCURRENCY: count(4),
   /** Bytes of an envelope beyond which it is a dead letter (`too_large`). */
   ENVELOPE_MAX_BYTES: count(1_000_000),
   /** Seconds between a producer's clock and ours beyond which a record is flagged (`clock_skew`). */
