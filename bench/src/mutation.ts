@@ -70,7 +70,7 @@ async function seenInAudit({ origin, dispatcher, headers }: Http, id: string): P
 /** The same requests against a server that does nothing but answer. */
 async function floorOf(fleet: LaunchedFleet): Promise<number[]> {
   const tls = (name: string) => readFileSync(`${fleet.folder}/tls/${name}`);
-  const server = createServer({ cert: tls('gateway.pem'), key: tls('gateway.key') }, (incoming, outgoing) => {
+  const server = createServer({ cert: tls('gateway.pem'), key: tls('gateway-key.pem') }, (incoming, outgoing) => {
     incoming.resume().on('end', () => outgoing.writeHead(201, { 'content-type': 'application/json' }).end('{"id":"x"}'));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
