@@ -7,6 +7,7 @@ export {
   type BlindIndexes,
   type DeadLetterCode,
   deadLetterCodes,
+  type EventMeta,
   type EventSource,
   type Fault,
   type ReadEvent,

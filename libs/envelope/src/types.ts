@@ -23,6 +23,24 @@ export interface BlindIndexes {
   email?: string;
 }
 
+/** Who did what to whom: what a service keeps beside an event's data, and the envelope's metadata tells. */
+export interface EventMeta {
+  entity_type: string;
+  entity_id: string;
+  action_type: ActionType;
+  company_id: string | null;
+  client_id: string | null;
+  ownership_id: string;
+  owner_id: string;
+  owner_ip: string;
+  owner_role: string;
+  owner_type: 'user' | 'service';
+  trace_id: string;
+  traceparent: string;
+  environment: string;
+  blind_indexes?: BlindIndexes;
+}
+
 /** What `envelopeOf` needs of a service's event document (see @biz/eventstore). */
 export interface EventSource {
   _id: string;
@@ -31,22 +49,7 @@ export interface EventSource {
   schema_version: string;
   data: object;
   at: string;
-  meta: {
-    entity_type: string;
-    entity_id: string;
-    action_type: ActionType;
-    company_id: string | null;
-    client_id: string | null;
-    ownership_id: string;
-    owner_id: string;
-    owner_ip: string;
-    owner_role: string;
-    owner_type: 'user' | 'service';
-    trace_id: string;
-    traceparent: string;
-    environment: string;
-    blind_indexes?: BlindIndexes;
-  };
+  meta: EventMeta;
 }
 
 /** An envelope as the audit reads it, whoever wrote it. */

@@ -1,31 +1,17 @@
+import type { ActionType, BlindIndexes as EnvelopeBlindIndexes, EventMeta as EnvelopeMeta } from '@biz/envelope';
 import type { JsonObject } from '@biz/json';
 
-export type ActionType = 'new' | 'update' | 'delete' | 'disable' | 'enable';
+export type { ActionType };
 
 /** Keyed indexes of personal values (hex), by which an entity is found without keeping the values. */
-export interface BlindIndexes {
-  document?: string;
-  email?: string;
+export interface BlindIndexes extends EnvelopeBlindIndexes {
   /** The same under the key of no company, for what is unique in all of them; stays in the store. */
   document_everywhere?: string;
   email_everywhere?: string;
 }
 
-/** Who did what to whom, as the envelope tells it. */
-export interface EventMeta {
-  entity_type: string;
-  entity_id: string;
-  action_type: ActionType;
-  company_id: string | null;
-  client_id: string | null;
-  ownership_id: string;
-  owner_id: string;
-  owner_ip: string;
-  owner_role: string;
-  owner_type: 'user' | 'service';
-  trace_id: string;
-  traceparent: string;
-  environment: string;
+/** Who did what to whom, as the envelope tells it, with the blind indexes that stay in the store. */
+export interface EventMeta extends EnvelopeMeta {
   blind_indexes?: BlindIndexes;
 }
 
