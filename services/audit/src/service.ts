@@ -31,7 +31,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const server = await createRpcServer({
     contract: loadContract(),
     services,
-    handlers: createHandlers(collections, keyring),
+    handlers: createHandlers({ collections, keyring }),
     listen: config.GRPC_LISTEN,
     tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
     allowedPeers: config.ALLOWED_PEERS,

@@ -76,7 +76,7 @@ export async function auditHarness(options: { partitions?: number } = {}) {
       const contract = loadContract();
       const clients = services.map((service) => opened.use(createRpcClient({ contract, service, address, tls: tls.tls('gateway') })));
       return <Answer extends object>(method: string, request: object, context: CallContext): Promise<Answer> => {
-        const at = contract.service(services[0] as string).methods.some((one) => one.name === method) ? 0 : 1;
+        const at = services.findIndex((service) => contract.service(service).methods.some((one) => one.name === method));
         return (clients[at] as (typeof clients)[number]).call<Answer>(method, request, context);
       };
     },

@@ -1,0 +1,26 @@
+import { AppError } from '@biz/errors';
+import type { Call, Handler } from '@biz/rpc';
+import { getOwnership, lookupOwnerships, presentOwnership } from '../query/ownerships.ts';
+import { listRecords, type PageRequest } from '../query/records.ts';
+import { scopeOf } from '../query/scope.ts';
+import type { RpcParts } from './parts.ts';
+import { presentPage } from './records.ts';
+
+/** OwnershipService: whose data the records are. */
+export function ownershipHandlers({ collections, keyring }: RpcParts): Record<string, Handler> {
+  return {
+    LookupOwnership: async (request: { document?: string; email?: string }, { context }: Call) => ({
+      items: (await lookupOwnerships(collections, keyring, context, request)).map(presentOwnership),
+    }),
+    GetOwnership: async (request: { ownership_id: string; company_id?: string }, { context }: Call) =>
+      presentOwnership(await getOwnership(collections, context, request)),
+    ListOwnershipRecords: async ({ ownership_id, ...page }: PageRequest & { ownership_id: string }, call: Call) => {
+      const ordered = { ...page, defaultOrder: 'desc' as const, deadline: call.deadline };
+      const found = await listRecords(collections, scopeOf(call.context), { ownership_id }, ordered);
+      if (found.records.length === 0 && !page.page_token) {
+        throw new AppError('not_found', 'There is no such ownership.');
+      }
+      return presentPage(keyring, found, call);
+    },
+  };
+}

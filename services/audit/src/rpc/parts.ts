@@ -1,0 +1,8 @@
+import type { Keyring } from '@biz/sealing';
+import type { Collections } from '../collections.ts';
+
+/** What the handlers work with; filled in by the composition root. */
+export interface RpcParts {
+  collections: Collections;
+  keyring: Keyring;
+}
