@@ -3,8 +3,11 @@ import { type Mark, type StoreLog, undone } from './parts.ts';
 import type { EventStore } from './store.ts';
 import type { EventDocument } from './types.ts';
 
+/** What a relay needs of a store; an outbox whose events are folded nowhere is one, too. */
+export type RelaySource = Pick<EventStore, 'db' | 'events' | 'ensureCurrent' | 'onAppend'>;
+
 export interface RelayOptions {
-  store: EventStore;
+  store: RelaySource;
   /** Which events are still to be delivered: those where this is null. */
   mark: Mark;
   /** Resolves when the whole batch is delivered for good; a batch may come again, so it has the same effect twice as once. */
@@ -93,7 +96,7 @@ async function deliverNext(options: RelayOptions, signal: AbortSignal): Promise<
  * an event just before it is inserted, and then meet the next one. An event is only appended after the one before it, so
  * a second look finds the one that was missed.
  */
-export async function inOrder(store: EventStore, mark: Mark, found: EventDocument[]): Promise<EventDocument[]> {
+export async function inOrder(store: RelaySource, mark: Mark, found: EventDocument[]): Promise<EventDocument[]> {
   const last = found.at(-1)?._id ?? '';
   const seen = new Set(found.map(({ _id }) => _id));
   const undelivered = store.events.find({ ...undone(mark), _id: { $lt: last } }, { projection: { stream_id: 1 } });
@@ -102,7 +105,7 @@ export async function inOrder(store: EventStore, mark: Mark, found: EventDocumen
   return missed.size === 0 ? found : found.filter(({ stream_id }) => !missed.has(stream_id));
 }
 
-async function lag(store: EventStore, mark: Mark): Promise<{ count: number; oldest_ms: number }> {
+async function lag(store: RelaySource, mark: Mark): Promise<{ count: number; oldest_ms: number }> {
   const count = await store.events.countDocuments(undone(mark), { limit: LAG_LIMIT });
   const [oldest] = count === 0 ? [] : await store.events.find(undone(mark)).sort({ _id: 1 }).limit(1).toArray();
   return { count, oldest_ms: oldest ? Math.max(0, Date.now() - Date.parse(oldest.at)) : 0 };

@@ -19,6 +19,8 @@ const shape = {
   ENVELOPE_MAX_BYTES: count(1_000_000),
   /** Seconds between a producer's clock and ours beyond which a record is flagged (`clock_skew`). */
   CLOCK_SKEW_SECONDS: count(300),
+  /** Days that the audit's own events stay in its outbox once they are published; their records stay for good. */
+  OUTBOX_KEEP_DAYS: count(30),
 };
 
 /** The only reader of the environment. Throws one Error that names every fault. */

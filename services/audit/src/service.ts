@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
 import { loadContract } from '@biz/protos';
 import { createRpcServer } from '@biz/rpc';
@@ -8,6 +9,7 @@ import type { AuditConfig } from './config.ts';
 import { type IngestParts, ingest } from './ingest/ingest.ts';
 import { createMongoStore } from './ingest/mongo-store.ts';
 import { Pending } from './ingest/pending.ts';
+import { createOutbox } from './outbox.ts';
 import { createHandlers, services } from './rpc.ts';
 
 /** Parts that a test may put in the place of the real ones. */
@@ -25,13 +27,25 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   stack.defer(() => mongo.close());
   const kek = await readKek({ ...(config.KEK && { value: config.KEK }), ...(config.KEK_FILE && { file: config.KEK_FILE }) });
   const keyring = createKeyring({ database: mongo.db(config.KEYRING_DATABASE), kek });
-  const collections = collectionsOf(mongo.db(config.MONGODB_DATABASE));
+  const db = mongo.db(config.MONGODB_DATABASE);
+  const collections = collectionsOf(db);
   await Promise.all([keyring.ensureIndexes(), ensureIndexes(collections)]);
   const bus = stack.use(createBus({ brokers: config.KAFKA_BROKERS, clientId: 'audit', log }));
+  const outbox = stack.use(
+    await createOutbox({
+      db,
+      producer: bus.producer(),
+      topic: config.AUDIT_TOPIC,
+      identity: { service: 'audit_service', instance: randomUUID() },
+      environment: config.ENVIRONMENT,
+      keepDays: config.OUTBOX_KEEP_DAYS,
+      log,
+    }),
+  );
   const server = await createRpcServer({
     contract: loadContract(),
     services,
-    handlers: createHandlers({ collections, keyring }),
+    handlers: createHandlers({ collections, keyring, outbox }),
     listen: config.GRPC_LISTEN,
     tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
     allowedPeers: config.ALLOWED_PEERS,

@@ -1,8 +1,11 @@
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
+import type { Outbox } from '../outbox.ts';
 
 /** What the handlers work with; filled in by the composition root. */
 export interface RpcParts {
   collections: Collections;
   keyring: Keyring;
+  /** Events of the audit service itself. */
+  outbox: Outbox;
 }

@@ -1,0 +1,201 @@
+import { AppError } from '@biz/errors';
+import { type ActionType, createRelay, type EventDocument, publishTo, type RelaySource, type Sender, streamId } from '@biz/eventstore';
+import type { JsonObject } from '@biz/json';
+import type { CallContext } from '@biz/rpc';
+import { type Log, newId } from '@biz/service';
+import { BSON, type Collection, type Db, MongoBulkWriteError } from 'mongodb';
+
+/** An event of the audit service itself: somebody read audit data, a finding was opened, a dead letter replayed. */
+export interface OwnEvent {
+  /** Made when not given (UUIDv7). Given, a repetition with the same id changes nothing. */
+  event_id?: string;
+  /** `<entity_type>.<verb>`, for example `audit.read`. */
+  type: string;
+  entity_type: string;
+  /** The event id when not given: then the event stands alone. */
+  entity_id?: string;
+  /** Of the entity, 1 when not given. One entity's events name theirs, one after the other. */
+  version?: number;
+  action_type: ActionType;
+  company_id: string | null;
+  /** Whose data it is about; when not given the company's, and without one the entity's own. */
+  ownership_id?: string;
+  /** Payload. It is not sealed, so nothing personal stands in it in clear. */
+  data: JsonObject;
+  /** Who did it, from where, in which trace; `serviceContext` for what the service does by itself. */
+  context: CallContext;
+}
+
+export interface Outbox extends AsyncDisposable {
+  /**
+   * Resolves when the events are durable; from then on they reach the topic, at least once, whatever happens. Calls that wait at the
+   * same time share one insert. An event whose id (or entity and version) is there already counts as appended. AppError
+   * `too_large`, or `unavailable` when they could not be written (some may be there nevertheless: it is safe to repeat with given ids).
+   */
+  append(events: readonly OwnEvent[]): Promise<void>;
+}
+
+export interface OutboxOptions {
+  db: Db;
+  producer: Sender;
+  topic: string;
+  /** Name of the service in the envelope, and this process's UUID. */
+  identity: { service: string; instance: string };
+  environment: string;
+  /** Days that a published event stays in the outbox; the record in the audit is what stays for good. */
+  keepDays: number;
+  log: Pick<Log, 'warn'>;
+  /** How often the relay looks for events of other processes, in ms. */
+  pollMs?: number;
+}
+
+const MOST_EVENT_BYTES = 512 * 1024;
+/** Documents of one insert; what waits beyond goes with the next. */
+const MOST_AT_ONCE = 500;
+const DUPLICATE_KEY = 11000;
+
+/**
+ * The outbox of the audit service, in its own database: a durable insert into `events` (the documents of @biz/eventstore), relayed
+ * to the topic like any service's events. There is no `current`: an event is folded nowhere but in its record.
+ */
+export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
+  const { db, producer, topic, identity, log } = options;
+  const events: Collection<EventDocument> = db.collection('events', { writeConcern: { w: 'majority', journal: true } });
+  await events.createIndexes([
+    // One event a version, so that two processes with the same idea append one.
+    { name: 'stream_version', key: { stream_id: 1, version: 1 }, unique: true },
+    // The relay's way to what is not yet published.
+    { name: 'unpublished', key: { published_at: 1, _id: 1 }, partialFilterExpression: { published_at: null } },
+    // Published events go after a while; null is no time, so what is unpublished never does.
+    { name: 'published_expiry', key: { published_at: 1 }, expireAfterSeconds: options.keepDays * 86_400 },
+  ]);
+  const listeners = new Set<() => void>();
+  const source: RelaySource = {
+    db,
+    events,
+    ensureCurrent: async () => 0,
+    onAppend: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  const batcher = createBatcher(async (documents) => {
+    try {
+      await insert(events, documents);
+    } catch (cause) {
+      throw new AppError('unavailable', 'The audit cannot write its own events; try again in a moment.', { cause });
+    }
+    for (const listener of listeners) listener();
+  });
+  const { pollMs } = options;
+  const relay = createRelay({
+    store: source,
+    mark: 'published_at',
+    lease: 'outbox',
+    deliver: publishTo(producer, topic, identity),
+    ...(pollMs !== undefined && { pollMs }),
+    log,
+  });
+  return {
+    append: (given) => batcher.add(given.map((event) => documentOf(event, options.environment))),
+    async [Symbol.asyncDispose]() {
+      await batcher.idle();
+      await relay.stop();
+    },
+  };
+}
+
+function documentOf(event: OwnEvent, environment: string): EventDocument {
+  const { context, company_id } = event;
+  const id = event.event_id ?? newId();
+  const entityId = event.entity_id ?? id;
+  const document: EventDocument = {
+    _id: id,
+    stream_id: streamId(event.entity_type, entityId),
+    version: event.version ?? 1,
+    type: event.type,
+    schema_version: '1.0',
+    data: event.data,
+    at: new Date().toISOString(),
+    meta: {
+      entity_type: event.entity_type,
+      entity_id: entityId,
+      action_type: event.action_type,
+      company_id,
+      client_id: null,
+      ownership_id: event.ownership_id ?? company_id ?? entityId,
+      owner_id: context.actor.id,
+      owner_ip: context.ip,
+      owner_role: context.role,
+      owner_type: context.actor.type,
+      trace_id: context.trace_id,
+      traceparent: context.traceparent,
+      environment,
+    },
+    published_at: null,
+  };
+  if (BSON.calculateObjectSize(document) > MOST_EVENT_BYTES) {
+    throw new AppError('too_large', `An event may hold at most ${MOST_EVENT_BYTES} bytes.`);
+  }
+  return document;
+}
+
+/** Unordered, so that one that is there already keeps none of the others out. */
+async function insert(events: Collection<EventDocument>, documents: EventDocument[]): Promise<void> {
+  try {
+    await events.insertMany(documents, { ordered: false });
+  } catch (error) {
+    if (!(error instanceof MongoBulkWriteError)) throw error;
+    const failures = [error.writeErrors].flat();
+    const concern = error.result.getWriteConcernError();
+    if (failures.length === 0 || concern !== undefined || failures.some(({ code }) => code !== DUPLICATE_KEY)) throw error;
+  }
+}
+
+interface Waiting {
+  documents: EventDocument[];
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+/** One write at a time; whoever comes meanwhile goes together with the next. */
+function createBatcher(write: (documents: EventDocument[]) => Promise<void>) {
+  let waiting: Waiting[] = [];
+  let running: Promise<void> | undefined;
+
+  async function run(): Promise<void> {
+    while (waiting.length > 0) {
+      const group = takeGroup();
+      try {
+        await write(group.flatMap(({ documents }) => documents));
+        for (const { resolve } of group) resolve();
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+    }
+    running = undefined;
+  }
+
+  function takeGroup(): Waiting[] {
+    let count = 0;
+    const end = waiting.findIndex(({ documents }, at) => {
+      count += documents.length;
+      return at > 0 && count > MOST_AT_ONCE;
+    });
+    const group = end < 0 ? waiting : waiting.slice(0, end);
+    waiting = end < 0 ? [] : waiting.slice(end);
+    return group;
+  }
+
+  return {
+    add(documents: EventDocument[]): Promise<void> {
+      if (documents.length === 0) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        waiting.push({ documents, resolve, reject });
+        running ??= run();
+      });
+    },
+    /** When all that was added is written or has failed. */
+    idle: () => running ?? Promise.resolve(),
+  };
+}
