@@ -1,0 +1,10 @@
+export { type Checkpoint, openCheckpoint, signCheckpoint } from './checkpoint.ts';
+export { type Edge, EMPTY_EDGE, edgeFrontier, edgeRoot, extendEdge, TILE_BYTES, TILE_WIDTH, type Tile } from './edge.ts';
+export { extendFrontier, type Frontier, frontierRoot } from './frontier.ts';
+export { EMPTY_ROOT, HASH_BYTES, leafHash, nodeHash } from './hash.ts';
+export { generateSeed, type Signer, signerOf, type Verifier, verifierOf } from './keys.ts';
+export { type NodeId, nodeReader, type ReadNodes, type ReadTiles, TileError, type TileId } from './nodes.ts';
+export { type OpenedNote, openNote, signNote } from './note.ts';
+export { NoteError, type NoteFault } from './note-error.ts';
+export { consistencyProof, inclusionProof } from './proofs.ts';
+export { type ConsistencyClaim, type InclusionClaim, verifyConsistency, verifyInclusion } from './verify.ts';
