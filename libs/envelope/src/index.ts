@@ -1,12 +1,14 @@
 export { metadataNames, metadataOf, rebuildEnvelope } from './metadata.ts';
-export { envelopeOf } from './produce.ts';
+export { envelopeOf, producerName } from './produce.ts';
 export { defaultLimits, type EnvelopeLimits, type EnvelopeMessage, readEnvelope } from './read.ts';
+export { lostAddress, sourceOf } from './source.ts';
 export {
   type ActionType,
   actionTypes,
   type BlindIndexes,
   type DeadLetterCode,
   deadLetterCodes,
+  type EventBlindIndexes,
   type EventMeta,
   type EventSource,
   type Fault,

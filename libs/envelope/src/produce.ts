@@ -1,5 +1,10 @@
 import type { EventSource } from './types.ts';
 
+/** The name that a process's events go by: `cost-center` is `cost_center_service`. */
+export function producerName(process: string): string {
+  return `${process.replaceAll('-', '_')}_service`;
+}
+
 /**
  * The standard envelope of one of our own events, as a Kafka message. Its key is the entity id, so that one entity's
  * events keep their order. `metadata.sealing` tells the audit that personal fields are sealed already.
@@ -32,7 +37,7 @@ export function envelopeOf(
       entity_version: event.version,
       action_type: meta.action_type,
       sealing: 'fields',
-      blind_indexes: meta.blind_indexes && { document: meta.blind_indexes.document, email: meta.blind_indexes.email },
+      blind_indexes: meta.blind_indexes,
     },
   };
   return {

@@ -23,6 +23,13 @@ export interface BlindIndexes {
   email?: string;
 }
 
+/** What one of our own events carries besides, so that a service can be made again from the audit. */
+export interface EventBlindIndexes extends BlindIndexes {
+  /** The same under the key of no company, for what is unique in all of them. */
+  document_everywhere?: string;
+  email_everywhere?: string;
+}
+
 /** Who did what to whom: what a service keeps beside an event's data, and the envelope's metadata tells. */
 export interface EventMeta {
   entity_type: string;
@@ -38,7 +45,7 @@ export interface EventMeta {
   trace_id: string;
   traceparent: string;
   environment: string;
-  blind_indexes?: BlindIndexes;
+  blind_indexes?: EventBlindIndexes;
 }
 
 /** What `envelopeOf` needs of a service's event document (see @biz/eventstore). */

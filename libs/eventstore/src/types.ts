@@ -1,19 +1,7 @@
-import type { ActionType, BlindIndexes as EnvelopeBlindIndexes, EventMeta as EnvelopeMeta } from '@biz/envelope';
+import type { ActionType, EventBlindIndexes as BlindIndexes, EventMeta } from '@biz/envelope';
 import type { JsonObject } from '@biz/json';
 
-export type { ActionType };
-
-/** Keyed indexes of personal values (hex), by which an entity is found without keeping the values. */
-export interface BlindIndexes extends EnvelopeBlindIndexes {
-  /** The same under the key of no company, for what is unique in all of them; stays in the store. */
-  document_everywhere?: string;
-  email_everywhere?: string;
-}
-
-/** Who did what to whom, as the envelope tells it, with the blind indexes that stay in the store. */
-export interface EventMeta extends EnvelopeMeta {
-  blind_indexes?: BlindIndexes;
-}
+export type { ActionType, BlindIndexes, EventMeta };
 
 /** A request that may come again: the same actor and key with the same hash is the same request. */
 export interface Idempotency {
