@@ -7,7 +7,7 @@ import { BSON, type Collection, type Db, MongoBulkWriteError } from 'mongodb';
 
 /** An event of the audit service itself: somebody read audit data, a finding was opened, a dead letter replayed. */
 export interface OwnEvent {
-  /** Made when not given (UUIDv7). Given, a repetition with the same id changes nothing. */
+  /** Made when not given (UUIDv7). Given, a repetition with the same id changes nothing. Within an entity ids sort as versions do. */
   event_id?: string;
   /** `<entity_type>.<verb>`, for example `audit.read`. */
   type: string;
@@ -97,7 +97,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     log,
   });
   return {
-    append: (given) => batcher.add(given.map((event) => documentOf(event, options.environment))),
+    append: async (given) => batcher.add(given.map((event) => documentOf(event, options.environment))),
     async [Symbol.asyncDispose]() {
       await batcher.idle();
       await relay.stop();
