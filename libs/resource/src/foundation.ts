@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
 import { createEventStore, createRelay, type EventStore, type Mark, publishTo, type RelayOptions, type RulesByType } from '@biz/eventstore';
 import type { Contract } from '@biz/protos';
-import { createRpcServer, type Handler, type TlsFiles } from '@biz/rpc';
+import { createRpcServer, type Handlers, type TlsFiles } from '@biz/rpc';
 import { createKeyring, type Keyring, readKek } from '@biz/sealing';
 import { connectMongo, type Log, type RunningService } from '@biz/service';
 import { followDatabase } from './health.ts';
@@ -47,7 +47,7 @@ export interface Foundation {
   /** A further reactor to the events, with its own mark and lease. */
   react(options: Pick<RelayOptions, 'mark' | 'deliver'> & Partial<RelayOptions>): void;
   /** Offers the services over gRPC; disposing the answer ends everything. The last step of a start. */
-  serve(services: readonly string[], handlers: Readonly<Record<string, Handler>>): Promise<RunningService>;
+  serve(services: readonly string[], handlers: Handlers): Promise<RunningService>;
   /** For a start that fails before `serve`. */
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -1,6 +1,6 @@
-import { toAppError } from '@biz/errors';
+import { AppError, toAppError } from '@biz/errors';
 import type { Contract, MethodModel } from '@biz/protos';
-import { Client, type ServiceDefinition, type ServiceError } from '@grpc/grpc-js';
+import { Client, type ClientReadableStream, type MethodDefinition, type ServiceDefinition, type ServiceError } from '@grpc/grpc-js';
 import { type CallContext, contextMetadata } from './context.ts';
 import { clientOptions, limits } from './limits.ts';
 import { fromServiceError } from './status.ts';
@@ -15,14 +15,17 @@ export type RpcClientOptions = {
   readonly tls: TlsFiles;
 };
 
+export type RpcCallOptions = { readonly signal?: AbortSignal; readonly deadline?: Date };
+
 export type RpcClient = Disposable & {
   /** Calls a method; resolves to the decoded answer, rejects with AppError. Every call has a deadline. */
-  call<Answer extends object>(
-    method: string,
-    request: object,
-    context: CallContext,
-    options?: { readonly signal?: AbortSignal; readonly deadline?: Date },
-  ): Promise<Answer>;
+  call<Answer extends object>(method: string, request: object, context: CallContext, options?: RpcCallOptions): Promise<Answer>;
+  /**
+   * Calls a method that answers with a stream, once the first message is asked for. No more messages are taken from the server than are
+   * asked for here (but for 16 on either side). Throws AppError in place of a message, also after some; leaving the loop cancels the call,
+   * and so does the signal, at once. To be gone through once.
+   */
+  stream<Answer extends object>(method: string, request: object, context: CallContext, options?: RpcCallOptions): AsyncIterable<Answer>;
   /** Resolves when the server can be reached; rejects with AppError `unavailable` after `ms` milliseconds. */
   ready(ms: number): Promise<void>;
 };
@@ -36,11 +39,16 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
     'grpc.ssl_target_name_override': model.process,
   });
   const methods = new Map(model.methods.map((method) => [method.name, method]));
+  const find = (name: string, streamed: boolean): { method: MethodModel; wire: Wire } => {
+    const method = methods.get(name);
+    const wire = definition[name] as Wire | undefined;
+    if (!method || !wire) throw new Error(`${options.service} has no method ${name}.`);
+    if (method.responseStream !== streamed) throw new Error(`${method.path} answers with ${streamed ? 'one message' : 'a stream'}.`);
+    return { method, wire };
+  };
   return {
     call: (name, request, context, callOptions = {}) => {
-      const method = methods.get(name);
-      const wire = definition[name];
-      if (!method || !wire) throw new Error(`${options.service} has no method ${name}.`);
+      const { method, wire } = find(name, false);
       return new Promise((resolve, reject) => {
         const deadline = deadlineOf(method, callOptions.deadline);
         const done = (error: ServiceError | null, answer?: object) => {
@@ -48,19 +56,22 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
           if (error) reject(fromServiceError(error));
           else resolve(answer as never);
         };
-        const call = client.makeUnaryRequest(
-          wire.path,
-          wire.requestSerialize,
-          wire.responseDeserialize as (bytes: Buffer) => object,
-          request,
-          contextMetadata(context),
-          { deadline },
-          done,
-        );
+        const { path, requestSerialize, responseDeserialize } = wire;
+        const metadata = contextMetadata(context);
+        const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, { deadline }, done);
         const cancel = () => call.cancel();
         if (callOptions.signal?.aborted) cancel();
         callOptions.signal?.addEventListener('abort', cancel, { once: true });
       });
+    },
+    stream: (name, request, context, callOptions = {}) => {
+      const { method, wire } = find(name, true);
+      const start = () => {
+        const deadline = deadlineOf(method, callOptions.deadline);
+        const { path, requestSerialize, responseDeserialize } = wire;
+        return client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, contextMetadata(context), { deadline });
+      };
+      return messagesOf(start, callOptions.signal) as AsyncIterable<never>;
     },
     ready: (ms) =>
       new Promise((resolve, reject) => {
@@ -70,6 +81,27 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
       }),
     [Symbol.dispose]: () => client.close(),
   };
+}
+
+type Wire = MethodDefinition<object, object>;
+
+async function* messagesOf(start: () => ClientReadableStream<object>, signal: AbortSignal | undefined): AsyncGenerator<object> {
+  const call = start();
+  const cancel = () => call.cancel();
+  call.on('error', () => {}); // one that comes when nobody reads any more, such as that of our own cancelling
+  signal?.addEventListener('abort', cancel, { once: true });
+  if (signal?.aborted) cancel();
+  try {
+    for await (const message of call) {
+      if (signal?.aborted) throw new AppError('cancelled', 'The call was cancelled.');
+      yield message;
+    }
+  } catch (error) {
+    throw error instanceof AppError ? error : fromServiceError(error as ServiceError);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    call.cancel();
+  }
 }
 
 /** The earlier of the caller's own deadline and the method's. */

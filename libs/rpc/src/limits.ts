@@ -8,6 +8,8 @@ export const limits = {
   deadlineMs: 10_000,
   /** Calls at work in one server; one more is told to come back. */
   callsInFlight: 1_000,
+  /** Longest `(biz.method).deadline_ms` that a connection that ends by turns still waits for, in milliseconds. */
+  longestCallMs: 60 * 60_000,
   /** Streams of one connection. */
   streams: 1_000,
 };
@@ -20,7 +22,7 @@ export const serverOptions: ChannelOptions = {
   'grpc.keepalive_timeout_ms': 10_000,
   // connections end by turns, so that clients find new instances
   'grpc.max_connection_age_ms': 30 * 60_000,
-  'grpc.max_connection_age_grace_ms': 30_000,
+  'grpc.max_connection_age_grace_ms': limits.longestCallMs,
 };
 
 export const clientOptions: ChannelOptions = {

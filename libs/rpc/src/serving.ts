@@ -1,0 +1,98 @@
+import { once } from 'node:events';
+import { AppError, toAppError } from '@biz/errors';
+import type { MethodModel } from '@biz/protos';
+import type { ServerUnaryCall, ServerWritableStream, StatusObject, sendUnaryData } from '@grpc/grpc-js';
+import {
+  admit,
+  type Call,
+  type CallScope,
+  callScope,
+  type Handler,
+  type RawCall,
+  type RpcServerOptions,
+  type StreamHandler,
+} from './call.ts';
+import { readContext } from './context.ts';
+import { limits } from './limits.ts';
+import { statusOf } from './status.ts';
+
+type Unary = ServerUnaryCall<object, object>;
+type Streamed = ServerWritableStream<object, object>;
+
+/** What grpc-js calls for a method. `atWork` has every call whose handler is not done, streams until their end. Throws without a handler. */
+export function implementation(method: MethodModel, options: RpcServerOptions, atWork: Set<CallScope>) {
+  const handler = options.handlers[method.name];
+  if (!handler) throw new Error(`${method.path} has no handler.`);
+  const serve = serving(method, options, atWork);
+  if (method.responseStream) {
+    return (stream: Streamed) =>
+      serve(
+        stream,
+        async (call) => {
+          await sendAll((handler as StreamHandler)(stream.request, call), stream, call.signal);
+          stream.end();
+        },
+        // grpc-js makes the status of an error that is emitted, after what was written; to one that went away nothing can be said
+        (status) => stream.destroyed || stream.emit('error', status),
+      );
+  }
+  return (unary: Unary, reply: sendUnaryData<object>) =>
+    serve(
+      unary,
+      async (call) => reply(null, await (handler as Handler)(unary.request, call)),
+      (status) => reply(status),
+    );
+}
+
+/** What calls of either kind have in common: counted, checked, logged, and every error told as a status with details. */
+function serving(method: MethodModel, options: RpcServerOptions, atWork: Set<CallScope>) {
+  return async (raw: RawCall, answer: (call: Call) => Promise<void>, refuse: (status: StatusObject) => void): Promise<void> => {
+    const started = performance.now();
+    const scope = callScope(raw, method);
+    atWork.add(scope);
+    try {
+      if (atWork.size > limits.callsInFlight) throw new AppError('unavailable', 'Too many calls at work; try again in a moment.');
+      const call = admit(raw, method, options, scope);
+      await answer(call);
+      options.log.debug({ rpc: method.path, trace_id: call.context.trace_id, ms: elapsed(started) }, 'answered');
+    } catch (thrown) {
+      const error = errorOf(thrown, scope.signal);
+      refuse(statusOf(error));
+      const entry = { rpc: method.path, code: error.code, trace_id: traceOf(raw), ms: elapsed(started) };
+      if (error.code === 'internal' || error.code === 'unavailable') options.log.error({ ...entry, err: error.cause ?? error }, 'failed');
+      else options.log.info(entry, 'refused');
+    } finally {
+      atWork.delete(scope);
+      scope.close();
+    }
+  };
+}
+
+/**
+ * Sends message after message. The next one is not pulled while the caller has not taken the ones before it (grpc-js keeps 16); ends the
+ * iterable when the signal is aborted, and throws what it was aborted with.
+ */
+async function sendAll(messages: AsyncIterable<object>, stream: Streamed, signal: AbortSignal): Promise<void> {
+  for await (const message of messages) {
+    signal.throwIfAborted();
+    if (!stream.write(message)) await once(stream, 'drain', { signal });
+  }
+  signal.throwIfAborted();
+}
+
+/** What a handler throws because its call was aborted, an engine's broken cursor for example, is told as why it was aborted. */
+function errorOf(thrown: unknown, signal: AbortSignal): AppError {
+  return signal.aborted && !(thrown instanceof AppError) ? toAppError(signal.reason) : toAppError(thrown);
+}
+
+function traceOf(raw: RawCall): string | undefined {
+  try {
+    return readContext(raw.metadata).trace_id;
+  } catch {
+    return undefined; // it was refused for its context
+  }
+}
+
+function elapsed(started: number): number {
+  return Math.round((performance.now() - started) * 10) / 10;
+}
