@@ -1,4 +1,4 @@
-import type { Collection, Db, IndexDescription } from 'mongodb';
+import type { Binary, Collection, Db, IndexDescription } from 'mongodb';
 import type { DeadLetterDocument, EntityDocument, FindingDocument, LogState, VoidDocument } from './ingest/store.ts';
 import type { RecordDocument } from './record.ts';
 
@@ -6,7 +6,31 @@ import type { RecordDocument } from './record.ts';
 export interface LogDocument extends LogState {
   _id: string;
   next_offset: number;
+  /** Root of the Merkle tree at `size` (RFC 6962). */
+  root?: Binary;
+  /** For each level of tiles the hashes of its unfinished tile; together they are all that is needed to go on. */
+  edge?: Binary[];
   updated_at: Date;
+}
+
+/** A full tile of a log's tree: 256 hashes of one level. Written once (C2SP tlog-tiles, height 8). */
+export interface TileDocument {
+  _id: string;
+  log_id: string;
+  level: number;
+  index: number;
+  hashes: Binary;
+}
+
+/** A signed statement that a log's tree had this root at this size. */
+export interface CheckpointDocument {
+  _id: string;
+  log_id: string;
+  size: number;
+  root: Binary;
+  /** Signed note (C2SP tlog-checkpoint). */
+  note: string;
+  created_at: Date;
 }
 
 export interface OwnershipDocument {
@@ -33,6 +57,9 @@ export interface Collections {
   entities: Collection<EntityDocument>;
   ownerships: Collection<OwnershipDocument>;
   logs: Collection<LogDocument>;
+  /** Full tiles and checkpoints; found by `_id` only. */
+  tiles: Collection<TileDocument>;
+  checkpoints: Collection<CheckpointDocument>;
   findings: Collection<FindingDocument>;
   deadLetters: Collection<DeadLetterDocument>;
 }
@@ -44,6 +71,8 @@ export function collectionsOf(db: Db): Collections {
     entities: db.collection('entities'),
     ownerships: db.collection('ownerships'),
     logs: db.collection('logs'),
+    tiles: db.collection('tiles'),
+    checkpoints: db.collection('checkpoints'),
     findings: db.collection('findings'),
     deadLetters: db.collection('dead_letters'),
   };

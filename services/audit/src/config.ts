@@ -19,6 +19,18 @@ const shape = {
   ENVELOPE_MAX_BYTES: count(1_000_000),
   /** Seconds between a producer's clock and ours beyond which a record is flagged (`clock_skew`). */
   CLOCK_SKEW_SECONDS: count(300),
+  /** Seed of the Ed25519 key that checkpoints are signed with: base64 of 32 bytes. */
+  CHECKPOINT_KEY: z.string().min(1),
+  /** What the logs are called to the outside: a log's origin is this, a slash and its id. */
+  CHECKPOINT_ORIGIN: z
+    .string()
+    .min(1)
+    .regex(/^[^\s+]+$/, 'must have no space and no plus')
+    .default('biz-retail.local/audit'),
+  /** File outside the database that every checkpoint is appended to; in production on write-once storage. */
+  CHECKPOINT_FILE: z.string().min(1).optional(),
+  /** Milliseconds between looks for logs that have moved. */
+  CHECKPOINT_EVERY_MS: count(1_000),
   /** Days that the audit's own events stay in its outbox once they are published; their records stay for good. */
   OUTBOX_KEEP_DAYS: count(30),
 };

@@ -37,6 +37,18 @@ export function recordId(log: string, leafIndex: number): string {
   return `${log}.${String(leafIndex).padStart(INDEX_DIGITS, '0')}`;
 }
 
+const TILE_DIGITS = 9;
+
+/** Id of a full tile of a log's tree; sorts by level, then by place. */
+export function tileId(log: string, level: number, index: number): string {
+  return `${log}/${level}/${String(index).padStart(TILE_DIGITS, '0')}`;
+}
+
+/** Id of the checkpoint of a log at a size; the newest of a log is the last. */
+export function checkpointId(log: string, size: number): string {
+  return `${log}/${String(size).padStart(INDEX_DIGITS, '0')}`;
+}
+
 /** The log's name as a field name inside a document: dots and dollars mean something there. */
 export function fieldName(log: string): string {
   return log.replaceAll('%', '%25').replaceAll('.', '%2E').replaceAll('$', '%24');

@@ -1,13 +1,14 @@
 import type { Handler } from '@biz/rpc';
 import { deadLetterHandlers } from './rpc/dead-letters.ts';
+import { integrityHandlers } from './rpc/integrity.ts';
 import { ownershipHandlers } from './rpc/ownerships.ts';
 import type { RpcParts } from './rpc/parts.ts';
 import { recordHandlers } from './rpc/records.ts';
 
 /** The services of the contract that this process offers. */
-export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService'];
+export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService'];
 
 /** Request → query → response, one file a group. Names of methods are unique over all of them. */
 export function createHandlers(parts: RpcParts): Record<string, Handler> {
-  return { ...recordHandlers(parts), ...ownershipHandlers(parts), ...deadLetterHandlers(parts) };
+  return { ...recordHandlers(parts), ...ownershipHandlers(parts), ...deadLetterHandlers(parts), ...integrityHandlers(parts) };
 }

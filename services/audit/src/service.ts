@@ -9,6 +9,8 @@ import type { AuditConfig } from './config.ts';
 import { type IngestParts, ingest } from './ingest/ingest.ts';
 import { createMongoStore } from './ingest/mongo-store.ts';
 import { Pending } from './ingest/pending.ts';
+import { startCheckpointer } from './integrity/checkpointer.ts';
+import { logSigners } from './integrity/signing.ts';
 import { createOutbox } from './outbox.ts';
 import { createHandlers, services } from './rpc.ts';
 
@@ -42,10 +44,11 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
       log,
     }),
   );
+  const signerOf = logSigners(config.CHECKPOINT_ORIGIN, config.CHECKPOINT_KEY);
   const server = await createRpcServer({
     contract: loadContract(),
     services,
-    handlers: createHandlers({ collections, keyring, outbox }),
+    handlers: createHandlers({ collections, keyring, outbox, signerOf }),
     listen: config.GRPC_LISTEN,
     tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
     allowedPeers: config.ALLOWED_PEERS,
@@ -77,6 +80,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
       onFatal: overrides.onFatal ?? endProcess,
     }),
   );
+  stack.use(startCheckpointer({ db, collections, signerOf, file: config.CHECKPOINT_FILE, everyMs: config.CHECKPOINT_EVERY_MS, log }));
   const opened = stack.move();
   return { address: server.address, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }

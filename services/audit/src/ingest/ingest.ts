@@ -10,6 +10,7 @@ import { readMessage } from './reading.ts';
 import { sealEvents } from './seal.ts';
 import { takeSnapshot } from './snapshot.ts';
 import type { AuditStore, FindingDocument, VoidDocument } from './store.ts';
+import { edgeOf, growTree } from './tree.ts';
 
 export interface IngestParts {
   store: AuditStore;
@@ -50,23 +51,29 @@ export async function ingest(
   const put = parts.pending ?? new Pending();
   for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
     batch.signal.throwIfAborted();
-    const pending = await put.of(parts.store, log, await parts.store.logState(log));
+    const state = await parts.store.logState(log);
+    const [pending, edge] = await Promise.all([put.of(parts.store, log, state), edgeOf(parts.store, log, state)]);
     const { size: base } = pending;
     const plan = planBatch(await takeSnapshot(parts, incoming, pending, tries > 1), incoming);
     await sealMissing(parts.keyring, plan.records, receivedAt, sealed);
-    if (!(await insertRecords(parts, log, plan, sealed, receivedAt))) {
+    const written = await insertRecords(parts, log, plan, sealed, receivedAt);
+    if (written === undefined) {
       continue;
     }
     // From here on, until the log is moved, what is pending in memory is ahead of the store.
     put.drop(log);
-    await applyEffects(parts, log, plan, receivedAt, batch);
+    const [grown] = await Promise.all([
+      growTree(parts.store, log, edge, plan.size, written),
+      applyEffects(parts, log, plan, receivedAt, batch),
+    ]);
+    await parts.store.saveTiles(log, grown.tiles);
     pending.add(plan.heads, plan.leaves);
     const putOff = parts.pending !== undefined && batch.more && !pending.hasBlind && plan.size - pending.applied < MOST_PUT_OFF;
     if (!putOff) {
       await applyPending(parts.store, pending, plan.size);
     }
     const next_offset = Number((batch.messages.at(-1) as InMessage).offset) + 1;
-    if (await parts.store.advance(log, base, { size: plan.size, applied: pending.applied, next_offset })) {
+    if (await parts.store.advance(log, base, { size: plan.size, applied: pending.applied, next_offset, edge: grown.edge })) {
       pending.size = plan.size;
       put.keep(pending);
       return { records: plan.records.length };
@@ -98,14 +105,14 @@ async function sealMissing(
   }
 }
 
-/** False when the store knows better than the plan: then it is to be planned again. */
+/** What was written; undefined when the store knows better than the plan: then it is to be planned again. */
 async function insertRecords(
   parts: IngestParts,
   log: string,
   plan: Plan,
   sealed: Map<number, SealedTexts>,
   receivedAt: Date,
-): Promise<boolean> {
+): Promise<(RecordDocument | VoidDocument)[] | undefined> {
   const document = ({ event, leaf_index, offset, version, active_after }: NewRecord): RecordDocument =>
     recordOf(
       event,
@@ -120,9 +127,12 @@ async function insertRecords(
   ];
   const inTurn = plan.records.filter(({ in_turn }) => in_turn).map(document);
   if (atOnce.length > 0 && !(await parts.store.insert(atOnce, { inTurn: false }))) {
-    return false;
+    return undefined;
   }
-  return inTurn.length === 0 || (await parts.store.insert(inTurn, { inTurn: true }));
+  if (inTurn.length > 0 && !(await parts.store.insert(inTurn, { inTurn: true }))) {
+    return undefined;
+  }
+  return [...atOnce, ...inTurn];
 }
 
 function voidOf(log: string, leafIndex: number, duplicateOf: string, receivedAt: Date): VoidDocument {

@@ -1,9 +1,10 @@
-import { type Collection, MongoBulkWriteError } from 'mongodb';
+import { type Edge, EMPTY_EDGE, edgeRoot } from '@biz/merkle';
+import { Binary, type Collection, MongoBulkWriteError } from 'mongodb';
 import type { Collections, OwnershipDocument } from '../collections.ts';
-import { fieldName, recordId } from '../keys.ts';
+import { fieldName, recordId, tileId } from '../keys.ts';
 import { exactStates } from './exact-states.ts';
 import type { EntityState } from './plan.ts';
-import type { AuditStore, EntityDocument, LogState, OwnershipMerge } from './store.ts';
+import type { AuditStore, EntityDocument, LogAdvance, OwnershipMerge } from './store.ts';
 import { updateEach } from './table-update.ts';
 
 const DUPLICATE_KEY = 11000;
@@ -15,8 +16,8 @@ export function createMongoStore(collections: Collections): AuditStore {
   const { records, events, entities, logs } = collections;
   return {
     logState: async (logId) => {
-      const { size = 0, applied = size } = (await logs.findOne({ _id: logId })) ?? {};
-      return { size, applied };
+      const { size = 0, applied = size, edge } = (await logs.findOne({ _id: logId })) ?? {};
+      return { size, applied, edge: size === 0 ? EMPTY_EDGE : edge && openEdge(size, edge) };
     },
     recordsBetween: (logId, from, to) =>
       events
@@ -24,6 +25,11 @@ export function createMongoStore(collections: Collections): AuditStore {
           { _id: { $gte: recordId(logId, from), $lt: recordId(logId, to) }, kind: 'event' },
           { projection: { payload: 0, extra: 0 }, sort: { _id: 1 } },
         )
+        .toArray(),
+    leavesBetween: (logId, from, to) =>
+      records
+        .find({ _id: { $gte: recordId(logId, from), $lt: recordId(logId, to) } })
+        .sort({ _id: 1 })
         .toArray(),
     placedFrom: async (logId, base) => {
       const range = { $gte: recordId(logId, base), $lt: `${logId}.${AFTER_DIGITS}` };
@@ -55,6 +61,17 @@ export function createMongoStore(collections: Collections): AuditStore {
     mergeOwnerships: (logId, merges) => mergeOwnerships(collections.ownerships, logId, merges),
     saveFindings: (findings) => insertOnce(collections.findings, findings),
     saveDeadLetters: (letters) => insertOnce(collections.deadLetters, letters),
+    saveTiles: (logId, tiles) =>
+      insertOnce(
+        collections.tiles,
+        tiles.map(({ level, index, hashes }) => ({
+          _id: tileId(logId, level, index),
+          log_id: logId,
+          level,
+          index,
+          hashes: new Binary(hashes),
+        })),
+      ),
     advance: (logId, base, to) => advance(logs, logId, base, to),
   };
 }
@@ -87,7 +104,8 @@ async function insertMissing<T extends { _id: string }>(
   }
 }
 
-async function insertOnce<T extends { _id: string }>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
+/** Inserts what is not there. */
+export async function insertOnce<T extends { _id: string }>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
   if (documents.length > 0) {
     await insertMissing(collection, documents, false);
   }
@@ -155,8 +173,14 @@ async function mergeOwnerships(ownerships: Collections['ownerships'], logId: str
   ]);
 }
 
-async function advance(logs: Collections['logs'], logId: string, base: number, to: LogState & { next_offset: number }): Promise<boolean> {
-  const change = { ...to, updated_at: new Date() };
+/** The edge as a log's document holds it. */
+export function openEdge(size: number, levels: readonly Binary[]): Edge {
+  return { size, levels: levels.map((level) => Buffer.from(level.value())) };
+}
+
+async function advance(logs: Collections['logs'], logId: string, base: number, { edge, ...to }: LogAdvance): Promise<boolean> {
+  const root = new Binary(edgeRoot(edge));
+  const change = { ...to, root, edge: edge.levels.map((level) => new Binary(level)), updated_at: new Date() };
   const { matchedCount } = await logs.updateOne({ _id: logId, size: base }, { $set: change });
   if (matchedCount === 1) {
     return true;

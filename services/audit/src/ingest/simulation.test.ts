@@ -1,6 +1,8 @@
 import type { InMessage } from '@biz/bus';
+import { edgeRoot, extendFrontier, frontierRoot } from '@biz/merkle';
 import type { Keyring } from '@biz/sealing';
 import { describe, expect, it } from 'vitest';
+import { leafOf } from '../leaf.ts';
 import type { RecordDocument } from '../record.ts';
 import { MemoryStore } from '../testing/memory-store.ts';
 import { type IngestParts, ingest } from './ingest.ts';
@@ -129,9 +131,11 @@ function stateOf(store: MemoryStore): unknown {
 /** What holds of any store at rest, whoever wrote it in what order. */
 function checkInvariants(store: MemoryStore): void {
   const records = [...store.recordsById.values()];
-  for (const [logId, { size }] of store.logs) {
+  for (const [logId, { size, edge }] of store.logs) {
     const leaves = records.filter((one) => one.log_id === logId).sort((a, b) => a.leaf_index - b.leaf_index);
     expect(leaves.map(({ leaf_index }) => leaf_index)).toEqual(Array.from({ length: size }, (_, index) => index));
+    const tree = extendFrontier({ size: 0, hashes: [] }, leaves.map(leafOf));
+    expect([edge.size, edgeRoot(edge).toString('hex')]).toEqual([size, frontierRoot(tree).toString('hex')]);
     const offsets = leaves.filter((one) => one.kind === 'event').map((one) => (one as RecordDocument).offset);
     expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
   }

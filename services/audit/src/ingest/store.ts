@@ -1,3 +1,4 @@
+import type { Edge, Tile } from '@biz/merkle';
 import type { RecordDocument } from '../record.ts';
 import type { EntityState, Placed } from './plan.ts';
 
@@ -6,6 +7,12 @@ export interface LogState {
   size: number;
   /** Leaves whose entities and ownerships are written, too; behind `size` only while a backlog is worked off. */
   applied: number;
+}
+
+/** What a log becomes: `edge` has the unfinished tiles of its Merkle tree at that size. */
+export interface LogAdvance extends LogState {
+  next_offset: number;
+  edge: Edge;
 }
 
 /** A record found by its event id. */
@@ -90,10 +97,12 @@ export interface DeadLetterDocument {
  * after redelivery, in the same data.
  */
 export interface AuditStore {
-  /** How far the log is; zero for a log that is not known. */
-  logState(logId: string): Promise<LogState>;
+  /** How far the log is; zero for a log that is not known. Without an edge when it was begun before there were trees. */
+  logState(logId: string): Promise<LogState & { edge: Edge | undefined }>;
   /** Records of the log at places from one to before another, in order; without voids. */
   recordsBetween(logId: string, from: number, to: number): Promise<RecordDocument[]>;
+  /** Every document of the log at places from one to before another, whole, in order. */
+  leavesBetween(logId: string, from: number, to: number): Promise<(RecordDocument | VoidDocument)[]>;
   /** Records of the log from a place on, in order. */
   placedFrom(logId: string, base: number): Promise<Placed[]>;
   findEvents(eventIds: readonly string[]): Promise<FoundEvent[]>;
@@ -115,6 +124,8 @@ export interface AuditStore {
   mergeOwnerships(logId: string, merges: readonly OwnershipMerge[]): Promise<void>;
   saveFindings(findings: readonly FindingDocument[]): Promise<void>;
   saveDeadLetters(letters: readonly DeadLetterDocument[]): Promise<void>;
+  /** Full tiles, each inserted once: one that is there already has the same hashes, since its leaves never change. */
+  saveTiles(logId: string, tiles: readonly Tile[]): Promise<void>;
   /** Moves the log from `base` on; false when it is no longer there: another consumer has it. */
-  advance(logId: string, base: number, to: LogState & { next_offset: number }): Promise<boolean>;
+  advance(logId: string, base: number, to: LogAdvance): Promise<boolean>;
 }

@@ -2,6 +2,7 @@ import { metadataOf } from '@biz/envelope';
 import { isJsonObject, type JsonObject, type JsonValue, jsonPointer, parseJson, setOwn } from '@biz/json';
 import { isSealedValue, type Keyring, openFields } from '@biz/sealing';
 import { sealedFields } from '../ingest/seal.ts';
+import { leafOf } from '../leaf.ts';
 import { eventOf, originalOf, type RecordDocument } from '../record.ts';
 import type { Opening } from './scope.ts';
 
@@ -22,6 +23,7 @@ function plainOf(record: RecordDocument): object {
     event_id: event.event_id,
     log_id: record.log_id,
     leaf_index: record.leaf_index,
+    leaf_hash: leafOf(record).toString('hex'),
     entity_type: event.entity_type,
     entity_id: event.entity_id,
     version: record.version,

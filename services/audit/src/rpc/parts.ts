@@ -1,3 +1,4 @@
+import type { Signer } from '@biz/merkle';
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
 import type { Outbox } from '../outbox.ts';
@@ -6,6 +7,8 @@ import type { Outbox } from '../outbox.ts';
 export interface RpcParts {
   collections: Collections;
   keyring: Keyring;
+  /** Who signs the checkpoints of a log. */
+  signerOf: (logId: string) => Signer;
   /** Events of the audit service itself. */
   outbox: Outbox;
 }

@@ -1,11 +1,15 @@
+import { extendFrontier, frontierRoot } from '@biz/merkle';
 import { expect } from 'vitest';
 import type { Collections } from '../collections.ts';
+import { leafOf } from '../leaf.ts';
 
 /** What holds of every audit at rest: no hole, no fork, gapless versions, flags of newest versions only, heads and counts that fit. */
 export async function checkAudit({ events, records, entities, ownerships, logs }: Collections): Promise<void> {
-  for (const { _id, size } of await logs.find().toArray()) {
+  for (const { _id, size, root } of await logs.find().toArray()) {
     const leaves = await records.find({ log_id: _id }).sort({ leaf_index: 1 }).toArray();
     expect(leaves.map(({ leaf_index }) => leaf_index)).toEqual(Array.from({ length: size }, (_, index) => index));
+    const tree = extendFrontier({ size: 0, hashes: [] }, leaves.map(leafOf));
+    expect(root?.toString('hex')).toBe(frontierRoot(tree).toString('hex'));
     const offsets = leaves.flatMap((one) => (one.kind === 'event' ? [one.offset] : []));
     expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
   }

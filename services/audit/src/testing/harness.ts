@@ -43,6 +43,8 @@ export async function auditHarness(options: { partitions?: number } = {}) {
     DLQ_TOPIC: dlq,
     CONSUMER_GROUP: name,
     KEK: randomBytes(32).toString('base64'),
+    CHECKPOINT_KEY: randomBytes(32).toString('base64'),
+    CHECKPOINT_EVERY_MS: '50',
     TLS_CA_FILE: tls.caFile,
     TLS_CERT_FILE: tls.tls('audit').certFile,
     TLS_KEY_FILE: tls.tls('audit').keyFile,

@@ -1,10 +1,11 @@
+import { EMPTY_EDGE, type Tile } from '@biz/merkle';
 import type { EntityState } from '../ingest/plan.ts';
 import type {
   AuditStore,
   DeadLetterDocument,
   EntityDocument,
   FindingDocument,
-  LogState,
+  LogAdvance,
   OwnershipMerge,
   VoidDocument,
 } from '../ingest/store.ts';
@@ -21,7 +22,8 @@ export class MemoryStore implements AuditStore {
   readonly recordsById = new Map<string, AnyRecord>();
   readonly entities = new Map<string, EntityDocument>();
   readonly ownerships = new Map<string, MemoryOwnership>();
-  readonly logs = new Map<string, LogState & { next_offset: number }>();
+  readonly logs = new Map<string, LogAdvance>();
+  readonly tiles = new Map<string, Tile>();
   readonly findings = new Map<string, FindingDocument>();
   readonly letters = new Map<string, DeadLetterDocument>();
   /** Called before each effect and each question; may wait (another consumer gets its turn) or throw (the process dies). */
@@ -35,8 +37,14 @@ export class MemoryStore implements AuditStore {
 
   async logState(logId: string) {
     await this.#step();
-    const { size = 0, applied = 0 } = this.logs.get(logId) ?? {};
-    return { size, applied };
+    const { size = 0, applied = 0, edge = EMPTY_EDGE } = this.logs.get(logId) ?? {};
+    return { size, applied, edge };
+  }
+
+  async leavesBetween(logId: string, from: number, to: number) {
+    await this.#step();
+    const all = [...this.recordsById.values()].filter((one) => one.log_id === logId && one.leaf_index >= from && one.leaf_index < to);
+    return all.sort((a, b) => a.leaf_index - b.leaf_index);
   }
 
   async recordsBetween(logId: string, from: number, to: number) {
@@ -168,7 +176,14 @@ export class MemoryStore implements AuditStore {
     }
   }
 
-  async advance(logId: string, base: number, to: LogState & { next_offset: number }) {
+  async saveTiles(logId: string, tiles: readonly Tile[]) {
+    for (const tile of tiles) {
+      await this.#step();
+      this.tiles.set(`${logId}/${tile.level}/${tile.index}`, tile);
+    }
+  }
+
+  async advance(logId: string, base: number, to: LogAdvance) {
     await this.#step();
     if ((this.logs.get(logId)?.size ?? 0) !== base) {
       return false;

@@ -1,0 +1,96 @@
+import { startWorker, type Worker } from '@biz/eventstore';
+import { consistencyProof, type Signer, signCheckpoint, verifyConsistency } from '@biz/merkle';
+import { Binary, type Db } from 'mongodb';
+import type { CheckpointDocument, Collections } from '../collections.ts';
+import { insertOnce } from '../ingest/mongo-store.ts';
+import { checkpointId } from '../keys.ts';
+import { checkpointOf, type LogTree, leavesOf, rootAt, treeOf } from './logs.ts';
+import { appendWitness, type WitnessLine } from './witness.ts';
+
+export interface CheckpointerParts {
+  db: Db;
+  collections: Collections;
+  signerOf: (logId: string) => Signer;
+  /** The file outside the database; without one checkpoints are in the database only. */
+  file: string | undefined;
+  everyMs: number;
+  log: {
+    error(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
+}
+
+/** Leaves that one checkpoint adds at most, which bounds the line in the file; a log that is further is signed in steps. */
+const MOST_LEAVES = 50_000;
+
+/**
+ * Signs what the logs have become, each second: first onto the file, then into the database, so that whoever is shown a checkpoint finds it
+ * kept outside. One process signs (a lease); another takes over when it is gone.
+ */
+export function startCheckpointer(parts: CheckpointerParts): Worker {
+  const signed = new Map<string, number>();
+  const work = () => signMoved(parts, signed);
+  return startWorker({ db: parts.db, lease: 'checkpoints', pollMs: parts.everyMs, log: parts.log, work });
+}
+
+/** One round over the logs whose size is not the one in `signed`; true when one of them has more to sign. */
+export async function signMoved(parts: CheckpointerParts, signed: Map<string, number>): Promise<boolean> {
+  const { collections } = parts;
+  const logs = await collections.logs.find({ size: { $gt: 0 } }, { projection: { size: 1 } }).toArray();
+  const moved = logs.filter(({ _id, size }) => size !== signed.get(_id));
+  const due = (await Promise.all(moved.map(({ _id }) => checkpointDue(parts, _id)))).filter((one) => one !== undefined);
+  const fresh = due.filter(({ isNew }) => isNew);
+  if (parts.file !== undefined) {
+    await appendWitness(
+      parts.file,
+      fresh.map(({ line }) => line),
+    );
+  }
+  await insertOnce(
+    collections.checkpoints,
+    fresh.map(({ document }) => document),
+  );
+  for (const { document } of due) signed.set(document.log_id, document.size);
+  return due.some(({ more }) => more);
+}
+
+interface Due {
+  document: CheckpointDocument;
+  line: WitnessLine;
+  /** It is not the one that is there already. */
+  isNew: boolean;
+  more: boolean;
+}
+
+async function checkpointDue(parts: CheckpointerParts, logId: string): Promise<Due | undefined> {
+  const tree = await treeOf(parts.collections, logId);
+  if (tree === undefined) return undefined;
+  // From the database each time: another process may have signed since.
+  const last = await checkpointOf(parts.collections, logId);
+  const from = last?.size ?? 0;
+  if (last !== undefined && !(await extendsTree(tree, last))) {
+    parts.log.error(
+      { log_id: logId, size: tree.size, signed_size: from },
+      'ALERT the log does not go on from what was signed; nothing of it is signed any more. Run the verification',
+    );
+    return undefined;
+  }
+  const size = Math.min(tree.size, from + MOST_LEAVES);
+  const root = await rootAt(tree, size);
+  const signer = parts.signerOf(logId);
+  const note = signCheckpoint({ origin: signer.name, size, root }, signer);
+  const hashes = await leavesOf(tree, from, size);
+  return {
+    document: { _id: checkpointId(logId, size), log_id: logId, size, root: new Binary(root), note, created_at: new Date() },
+    line: { log_id: logId, from, size, checkpoint: note, leaf_hashes: Buffer.concat(hashes).toString('base64') },
+    isNew: size > from,
+    more: size < tree.size,
+  };
+}
+
+/** Whether the tree goes on from one that was signed (RFC 6962, 2.1.2): a log that was cut or changed must not get a signature. */
+async function extendsTree(tree: LogTree, last: CheckpointDocument): Promise<boolean> {
+  if (last.size > tree.size) return false;
+  const [path, toRoot] = await Promise.all([consistencyProof(last.size, tree.size, tree.read), rootAt(tree, tree.size)]);
+  return verifyConsistency({ from: last.size, to: tree.size, fromRoot: Buffer.from(last.root.value()), toRoot, path });
+}
