@@ -9,6 +9,7 @@ const fleet: Fleet = {
   ports,
   tls: { caFile: '/tls/ca.pem', tls: (name) => ({ caFile: '/tls/ca.pem', certFile: `/tls/${name}.pem`, keyFile: `/tls/${name}-key.pem` }) },
   kekFile: '/keys/kek',
+  checkpoints: { keyFile: '/keys/checkpoint-key', file: '/checkpoints/audit.jsonl' },
   mongodbUrl: 'mongodb://127.0.0.1:20100',
   kafkaBrokers: '127.0.0.1:20101',
   smtpUrl: 'smtp://127.0.0.1:20102',
@@ -39,7 +40,7 @@ test('the gateway knows whose tokens it takes', () => {
 
 test('secrets reach a process as files, never in arguments or variables', () => {
   for (const spec of [...services.map((service) => serviceSpec(fleet, service)), gatewaySpec(fleet)]) {
-    const names = Object.keys(spec.env ?? {}).filter((name) => /SECRET|KEK|PASSWORD/.test(name));
+    const names = Object.keys(spec.env ?? {}).filter((name) => /SECRET|KEK|CHECKPOINT_KEY|PASSWORD/.test(name));
     expect(names.filter((name) => !name.endsWith('_FILE'))).toEqual([]);
   }
 });

@@ -10,7 +10,10 @@ const STOP_MS = 12_000;
 
 /** The services: the name of one is its folder, its process and its certificate; its database is the name with underscores. */
 export const services: readonly ServiceEntry[] = [
-  { name: 'audit' },
+  {
+    name: 'audit',
+    env: (fleet) => ({ CHECKPOINT_KEY_FILE: fleet.checkpoints.keyFile, CHECKPOINT_FILE: fleet.checkpoints.file }),
+  },
   { name: 'cost-center' },
   { name: 'client-contractor' },
   { name: 'team' },
@@ -127,6 +130,8 @@ export interface Fleet {
   ports: Readonly<Record<string, number>>;
   tls: TlsFolder;
   kekFile: string;
+  /** The key that the audit's checkpoints are signed with, and the file outside the database that they are kept in. */
+  checkpoints: { keyFile: string; file: string };
   mongodbUrl: string;
   kafkaBrokers: string;
   smtpUrl: string;

@@ -10,6 +10,7 @@ export function layoutOf(env: NodeJS.ProcessEnv = process.env): Layout {
   return {
     folder,
     data: join(folder, 'data'),
+    checkpoints: join(folder, 'checkpoints'),
     keys: join(folder, 'keys'),
     logs: join(folder, 'logs'),
     run: join(folder, 'run'),
@@ -22,6 +23,8 @@ export function layoutOf(env: NodeJS.ProcessEnv = process.env): Layout {
 export interface Layout {
   folder: string;
   data: string;
+  /** What the audit keeps outside its database. */
+  checkpoints: string;
   keys: string;
   logs: string;
   /** A note of each process that runs. */
@@ -30,4 +33,9 @@ export interface Layout {
   runFile: string;
   /** Is there once the first change was shown. */
   toured: string;
+}
+
+/** The file outside the database that the audit's checkpoints go to: in a folder of its own, so that it can be put on other storage. */
+export function checkpointFile(layout: Layout, env: NodeJS.ProcessEnv = process.env): string {
+  return env.CHECKPOINT_FILE || join(layout.checkpoints, 'audit.jsonl');
 }

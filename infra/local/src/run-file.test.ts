@@ -16,6 +16,7 @@ const run: RunFile = {
   elasticsearch_url: null,
   smtp_url: 'smtp://127.0.0.1:4',
   mail_url: null,
+  checkpoint_file: '/checkpoints/audit.jsonl',
   services: { audit: { grpc: '127.0.0.1:5', pid: 77, database: 'audit' } },
   users: localUsers(),
 };

@@ -13,6 +13,8 @@ export interface RunFile {
   elasticsearch_url: string | null;
   smtp_url: string | null;
   mail_url: string | null;
+  /** The audit's signed checkpoints, kept outside the database. */
+  checkpoint_file: string;
   services: Record<string, { grpc: string; pid: number | null; database: string }>;
   users: { username: string; password: string; roles: string[]; companies: string[] }[];
 }

@@ -6,7 +6,7 @@ import { keycloakAdmin } from './engines/keycloak.ts';
 import { mailPages } from './engines/mail.ts';
 import { addressOf, databaseOf, type Fleet, gatewayName, gatewaySpec, gatewayUrl, serviceSpec, services } from './fleet.ts';
 import { ensureRealm } from './keycloak-realm.ts';
-import type { Layout } from './layout.ts';
+import { checkpointFile, type Layout } from './layout.ts';
 import { seeder } from './people.ts';
 import { freePort } from './ports.ts';
 import type { Step } from './progress.ts';
@@ -93,6 +93,7 @@ function runFileOf(fleet: Fleet, engines: Engines, supervisor: Supervisor): RunF
     elasticsearch_url: null,
     smtp_url: fleet.smtpUrl,
     mail_url: engines.mail.external ? null : mailPages(engines.mail.ports),
+    checkpoint_file: fleet.checkpoints.file,
     services: Object.fromEntries(entries),
     users: localUsers(),
   };
@@ -107,15 +108,17 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
   const names = services.map(({ name }) => name);
   const ports: Record<string, number> = { [gatewayName]: gatewayPort };
   for (const name of names) ports[name] = await freePort();
-  const [tls, kek, identity] = await Promise.all([
+  const [tls, kek, checkpointKey, identity] = await Promise.all([
     tlsFolder(layout.tls, [...names, gatewayName, seeder]),
     keptSecret(layout.keys, 'kek', 'base64'),
+    keptSecret(layout.keys, 'checkpoint-key', 'base64'),
     identityClientSecret(layout),
   ]);
   return {
     ports,
     tls,
     kekFile: process.env.KEK_FILE || kek.file,
+    checkpoints: { keyFile: process.env.CHECKPOINT_KEY_FILE || checkpointKey.file, file: checkpointFile(layout) },
     mongodbUrl: engines.mongodb.address,
     kafkaBrokers: engines.kafka.address,
     smtpUrl: engines.mail.address,
