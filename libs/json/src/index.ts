@@ -1,6 +1,8 @@
 export { canonicalJson } from './canonical.ts';
-export { mergePatch } from './merge-patch.ts';
+export { type JsonChange, jsonDiff } from './diff.ts';
+export { mergeInto, mergePatch } from './merge-patch.ts';
 export { type ParseOptions, parseJson } from './parse.ts';
+export { pointerSteps, valueAt } from './pointer.ts';
 export {
   getOwn,
   isJsonObject,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type JsonValue, mergePatch, parseJson } from './index.ts';
+import { type JsonValue, mergeInto, mergePatch, parseJson } from './index.ts';
 
 describe('mergePatch', () => {
   // The test cases of RFC 7396, appendix A.
@@ -21,6 +21,7 @@ describe('mergePatch', () => {
     ['{}', '{"a":{"bb":{"ccc":null}}}', '{"a":{"bb":{}}}'],
   ])('%s with %s', (target, patch, result) => {
     expect(JSON.stringify(mergePatch(parseJson(target), parseJson(patch)))).toBe(result);
+    expect(JSON.stringify(mergeInto(parseJson(target), parseJson(patch)))).toBe(result);
   });
 
   it('changes neither argument and keeps digits', () => {
@@ -43,5 +44,33 @@ describe('mergePatch', () => {
     expect(JSON.stringify(merged)).toBe('{"__proto__":{"a":1,"b":2},"constructor":{"prototype":{"x":1}}}');
     expect(Object.getPrototypeOf(merged)).toBe(Object.prototype);
     expect('b' in {} || 'x' in {}).toBe(false);
+  });
+});
+
+describe('mergeInto', () => {
+  it('changes the target, and gives what mergePatch gives, byte for byte', () => {
+    const patches = [
+      '{"a":{"n":9007199254740993,"__proto__":{"x":1}},"b":1,"1":0}',
+      '{"b":null,"a":{"__proto__":{"x":null,"y":2},"n":1.0}}',
+      '{"b":{"c":null,"d":[null]},"a":{"constructor":{"prototype":1}}}',
+      '{"a":[1],"0":{"toString":{"z":1}}}',
+    ];
+    const target: JsonValue = {};
+    let copied: JsonValue = {};
+    for (const patch of patches) {
+      copied = mergePatch(copied, parseJson(patch));
+      expect(mergeInto(target, parseJson(patch))).toBe(target);
+      expect(JSON.stringify(target)).toBe(JSON.stringify(copied));
+    }
+    expect('x' in {} || 'y' in {} || 'z' in {}).toBe(false);
+  });
+
+  it('replaces leaves, and merges nothing into them', () => {
+    const isLeaf = (value: JsonValue) => Object.hasOwn(value as object, 'sealed');
+    const merge = (target: string, patch: string) => JSON.stringify(mergeInto(parseJson(target), parseJson(patch), isLeaf));
+    expect(merge('{"a":{"b":1}}', '{"a":{"sealed":"x"}}')).toBe('{"a":{"sealed":"x"}}');
+    expect(merge('{"a":{"sealed":"x"}}', '{"a":{"b":1}}')).toBe('{"a":{"b":1}}');
+    expect(merge('{"a":{"sealed":"x"}}', '{"a":{"sealed":"y"}}')).toBe('{"a":{"sealed":"y"}}');
+    expect(merge('{"a":{"sealed":"x"}}', '{"a":null}')).toBe('{}');
   });
 });

@@ -57,14 +57,18 @@ export function getOwn(target: JsonObject, key: string): JsonValue | undefined {
   return Object.hasOwn(target, key) ? target[key] : undefined;
 }
 
+/** One reference token of a JSON Pointer (RFC 6901, section 3). */
+export function pointerToken(step: string | number): string {
+  return typeof step === 'number' ? String(step) : step.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
 const POINTER_LIMIT = 1000;
 
 /** JSON Pointer (RFC 6901) of a path; cut at 1,000 characters, since keys may come from anyone. */
 export function jsonPointer(path: readonly (string | number)[]): string {
   let pointer = '';
   for (const step of path) {
-    const text = typeof step === 'number' ? String(step) : step.replaceAll('~', '~0').replaceAll('/', '~1');
-    pointer += `/${text}`;
+    pointer += `/${pointerToken(step)}`;
     if (pointer.length > POINTER_LIMIT) {
       return `${pointer.slice(0, POINTER_LIMIT)}…`;
     }
