@@ -21,8 +21,10 @@ export function leafHash(data: string | Uint8Array): Buffer {
 /** Where a node's 65 bytes are put together: hashing is synchronous, so one place serves all. */
 const node = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
 
-/** Hash of an inner node: SHA-256(0x01 || left || right) (RFC 6962, section 2.1). */
+/** Hash of an inner node: SHA-256(0x01 || left || right) (RFC 6962, section 2.1). Throws RangeError when one is not 32 bytes long. */
 export function nodeHash(left: Buffer, right: Buffer): Buffer {
+  assertHash(left);
+  assertHash(right);
   node.set(left, 1);
   node.set(right, 1 + HASH_BYTES);
   return hash('sha256', node, 'buffer');
@@ -41,9 +43,11 @@ export function foldRoots(hashes: readonly Buffer[]): Buffer {
 
 /** Throws RangeError unless each is the length of a hash: a wrong one would make a tree that nobody can check. */
 export function assertHashes(hashes: readonly Buffer[]): void {
-  for (const each of hashes) {
-    if (each.length !== HASH_BYTES) throw new RangeError(`a hash has ${HASH_BYTES} bytes, not ${each.length}`);
-  }
+  for (const each of hashes) assertHash(each);
+}
+
+function assertHash(each: Buffer): void {
+  if (each.length !== HASH_BYTES) throw new RangeError(`a hash has ${HASH_BYTES} bytes, not ${each.length}`);
 }
 
 /** Throws RangeError unless `size` can be the size of a tree. */
