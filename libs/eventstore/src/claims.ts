@@ -27,6 +27,17 @@ export interface Claims {
   abandon(stream: string, eventId: string, claims: readonly Claim[]): Promise<void>;
   /** Gives back what the entity no longer has since this event. */
   release(stream: string, eventId: string, claims: readonly Claim[]): Promise<void>;
+  /** Those that their stream does not hold. */
+  unheld(wanted: readonly Wanted[]): Promise<Wanted[]>;
+  /** Takes what streams have by their events; gives those that another stream has as well. */
+  restore(wanted: readonly Wanted[]): Promise<(Wanted & { conflict: unknown })[]>;
+}
+
+/** What a stream has since an event. */
+export interface Wanted {
+  stream: string;
+  eventId: string;
+  claim: Claim;
 }
 
 interface Parts {
@@ -56,7 +67,42 @@ export function createClaims(parts: Parts): Claims {
     },
     abandon: (stream, eventId, claims) => abandon(parts, stream, eventId, claims),
     release: (stream, eventId, claims) => drop(parts, stream, { $lte: eventId }, claims),
+    unheld: (wanted) => unheld(parts, wanted),
+    restore: async (wanted) => {
+      const conflicts: (Wanted & { conflict: unknown })[] = [];
+      const keep = (one: Wanted) => (conflict: unknown) => {
+        if (!(conflict instanceof AppError)) throw conflict;
+        conflicts.push({ ...one, conflict });
+      };
+      for (const one of await takeAllFree(parts, wanted)) await take(one.stream, one.eventId, [one.claim]).catch(keep(one));
+      return conflicts;
+    },
   };
+}
+
+async function unheld({ claims }: Parts, wanted: readonly Wanted[]): Promise<Wanted[]> {
+  const found = await claims.find({ _id: { $in: wanted.map(({ claim }) => claim.key) } }).toArray();
+  const holders = new Map(found.map(({ _id, stream_id }) => [_id, stream_id]));
+  return wanted.filter(({ claim, stream }) => holders.get(claim.key) !== stream);
+}
+
+/** Takes what is free in one command; gives what is not. */
+async function takeAllFree(parts: Parts, wanted: readonly Wanted[]): Promise<Wanted[]> {
+  if (wanted.length === 0) return [];
+  const writes = wanted.map(({ stream, eventId, claim }) => ({
+    updateOne: {
+      filter: { _id: claim.key, stream_id: stream },
+      update: { $addToSet: { holders: eventId }, $currentDate: { claimed_at: true as const } },
+      upsert: true,
+    },
+  }));
+  try {
+    await parts.claims.bulkWrite(writes, { ordered: false });
+    return [];
+  } catch (error) {
+    if (!isDuplicateKey(error)) throw error;
+    return unheld(parts, wanted);
+  }
 }
 
 async function takeOne(parts: Parts, stream: string, eventId: string, claim: Claim): Promise<void> {

@@ -114,7 +114,7 @@ async function decide(parts: StoreParts, command: Command, entity: CurrentDocume
 async function nextFence(parts: StoreParts, key: string | undefined): Promise<Fence | undefined> {
   if (key === undefined) return undefined;
   const [last] = await parts.events.find({ 'fence.key': key }).sort({ 'fence.key': -1, 'fence.number': -1 }).limit(1).toArray();
-  if (last) await ensureCurrent(parts, [last]);
+  if (last) await ensureCurrent(parts, [last], { strict: true });
   return { key, number: (last?.fence?.number ?? 0) + 1 };
 }
 

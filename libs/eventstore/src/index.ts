@@ -4,7 +4,10 @@ export { claimsOf, evolve, nextEventId, type RulesByType, streamId } from './fol
 export { createLease, type Lease } from './lease.ts';
 export type { Mark, StoreLog } from './parts.ts';
 export { publishTo, type Sender } from './publish.ts';
+export type { RebuildOptions } from './rebuild.ts';
 export { createRelay, type Relay, type RelayOptions, type RelaySource } from './relay.ts';
+export type { EntityReport, RebuildReport, RestoreReport, Sample } from './report.ts';
+export type { RestoredEvent } from './restore.ts';
 export { createEventStore, type EventStore, type EventStoreOptions } from './store.ts';
 export type {
   ActionType,

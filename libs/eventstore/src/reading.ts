@@ -1,5 +1,7 @@
+import { AppError } from '@biz/errors';
 import type { Collection } from 'mongodb';
 import { evolve, type RulesByType, streamId } from './fold.ts';
+import type { StoreLog } from './parts.ts';
 import type { CurrentDocument, EventDocument } from './types.ts';
 
 export interface Reading {
@@ -14,6 +16,13 @@ export interface Loaded {
   fresh: boolean;
 }
 
+/** A stream has later events than the one that it lacks (lost, or not yet restored). */
+export class MissingEvent extends AppError {
+  constructor(stream: string, version: number) {
+    super('unavailable', `Event ${version} of ${stream} is missing, though it has later ones; it has to be restored first.`);
+  }
+}
+
 /** One read of `current`; only an entity that is not there is looked for among the events. */
 export async function load(reading: Reading, entityType: string, entityId: string): Promise<Loaded> {
   const entity = await reading.current.findOne({ _id: entityId, entity_type: entityType });
@@ -21,7 +30,10 @@ export async function load(reading: Reading, entityType: string, entityId: strin
   return { entity: await catchUp(reading, entityType, entityId, undefined), fresh: true };
 }
 
-/** The entity with every event applied that it does not hold yet: one indexed read. */
+/**
+ * The entity with every event applied that it does not hold yet: one indexed read. A stream that lacks an event (lost, or not yet
+ * restored) is never folded over the gap: MissingEvent.
+ */
 export async function catchUp(
   reading: Reading,
   entityType: string,
@@ -29,13 +41,20 @@ export async function catchUp(
   entity: CurrentDocument | undefined,
   upTo: number = Number.MAX_SAFE_INTEGER,
 ): Promise<CurrentDocument | undefined> {
-  const newer = reading.events.find({
-    stream_id: streamId(entityType, entityId),
-    version: { $gt: entity?.version ?? 0, $lte: upTo },
-  });
+  const stream_id = streamId(entityType, entityId);
   let folded = entity;
-  for await (const event of newer.sort({ stream_id: 1, version: 1 })) folded = evolve(reading.rules, folded, event);
-  return folded;
+  // A scan can pass the place of an event just before it is inserted, and then meet the next one: a second look finds it.
+  for (let look = 1; look <= 2; look += 1) {
+    let whole = true;
+    const newer = reading.events.find({ stream_id, version: { $gt: folded?.version ?? 0, $lte: upTo } });
+    for await (const event of newer.sort({ stream_id: 1, version: 1 })) {
+      whole = event.version === (folded?.version ?? 0) + 1;
+      if (!whole) break;
+      folded = evolve(reading.rules, folded, event);
+    }
+    if (whole) return folded;
+  }
+  throw new MissingEvent(stream_id, (folded?.version ?? 0) + 1);
 }
 
 /** The entity from `current` and the events after it. */
@@ -55,10 +74,14 @@ export async function saveCurrent(reading: Reading, entity: CurrentDocument): Pr
   }
 }
 
-/** Folds into `current` what the given events hold beyond it. Gives how many entities were behind. */
+/**
+ * Folds into `current` what the given events hold beyond it. Gives how many entities were behind. A stream that lacks an event is left as
+ * it is, so that it holds up no other, unless a decision rests on it (`strict`).
+ */
 export async function ensureCurrent(
-  reading: Reading,
+  reading: Reading & { log: StoreLog },
   events: readonly Pick<EventDocument, 'stream_id' | 'version' | 'meta'>[],
+  { strict = false }: { strict?: boolean } = {},
 ): Promise<number> {
   const heads = new Map<string, { entityType: string; version: number }>();
   for (const { version, meta } of events) {
@@ -68,8 +91,13 @@ export async function ensureCurrent(
   const present = reading.current.find({ _id: { $in: [...heads.keys()] } }, { projection: { version: 1 } });
   for await (const { _id, version } of present) if (version >= (heads.get(_id)?.version ?? 0)) heads.delete(_id);
   for (const [entityId, { entityType }] of heads) {
-    const entity = await loadFresh(reading, entityType, entityId);
-    if (entity) await saveCurrent(reading, entity);
+    try {
+      const entity = await loadFresh(reading, entityType, entityId);
+      if (entity) await saveCurrent(reading, entity);
+    } catch (error) {
+      if (strict || !(error instanceof MissingEvent)) throw error;
+      reading.log.warn({ err: error, stream_id: streamId(entityType, entityId) }, 'a stream lacks an event; its state stays as it is');
+    }
   }
   return heads.size;
 }

@@ -2,7 +2,7 @@ import { AppError, toAppError } from '@biz/errors';
 import { type TestDatabase, testDatabase } from '@biz/testing';
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CurrentDocument, createEventStore, type EventStore, type EventStoreOptions } from './index.ts';
+import { createEventStore, type EventStore, type EventStoreOptions } from './index.ts';
 import { change, draft, things } from './testing.ts';
 
 let database: TestDatabase;
@@ -190,24 +190,6 @@ describe('the current state', () => {
     const last = await store.execute(change('back', { n: 2 }));
     await store.ensureCurrent([first.event, last.event].filter((event) => event !== null));
     expect(await current('back')).toEqual(last.entity);
-  });
-
-  test('made again from the events is the same, byte for byte, claims included', async () => {
-    await store.execute(change('again', { code: 'AGAIN', 10: 'x', 9: 'y' }));
-    await store.execute(
-      change('again', { code: null }, { decide: () => draft('updated', { code: 'AGAIN2' }, { blind_indexes: { email: 'm' } }) }),
-    );
-    const raw = () => store.current.find({}, { raw: true }).sort({ _id: 1 }).toArray() as unknown as Promise<Uint8Array[]>;
-    const before = (await raw()).map((bytes) => Buffer.from(bytes).toString('hex'));
-    await store.claims.deleteMany({});
-    await store.current.updateMany({ _id: { $gt: 'o' } }, { $set: { state: {}, keys: {}, more: 1 } });
-    await store.current.deleteMany({ _id: { $lt: 'f' } });
-    await store.current.insertOne({ ...(await store.current.findOne({ _id: 'race' })), _id: 'orphan' } as CurrentDocument);
-    expect(await store.rebuild('all')).toBe(before.length);
-    expect((await raw()).map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual(before);
-    await expect(store.execute(change('thief', { code: 'AGAIN2' }))).rejects.toMatchObject({ code: 'already_exists' });
-    expect(await store.rebuild({ entityType: 'thing', entityId: 'again' })).toBe(1);
-    expect((await raw()).map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual(before);
   });
 });
 

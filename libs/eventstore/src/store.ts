@@ -5,7 +5,10 @@ import type { RulesByType } from './fold.ts';
 import { ensureIndexes } from './indexes.ts';
 import type { Mark, StoreLog, StoreParts } from './parts.ts';
 import { catchUp, ensureCurrent, load, type Reading } from './reading.ts';
-import { rebuild, repair } from './repair.ts';
+import { type RebuildOptions, rebuild } from './rebuild.ts';
+import { repair } from './repair.ts';
+import type { RebuildReport, RestoreReport } from './report.ts';
+import { type RestoredEvent, restore } from './restore.ts';
 import type { CurrentDocument, EventDocument } from './types.ts';
 
 export interface EventStoreOptions {
@@ -43,8 +46,10 @@ export interface EventStore {
   loadAt(entityType: string, entityId: string, version: number): Promise<CurrentDocument | undefined>;
   /** Brings `current` up to the events not yet published (or to all); gives how many entities were behind. */
   repair(scope?: 'unpublished' | 'all'): Promise<number>;
-  /** Folds again from the first event: one entity, or everything (then also its claims). Gives how many entities were made. */
-  rebuild(scope: 'all' | { entityType: string; entityId: string }): Promise<number>;
+  /** Folds again from the first event, and makes `current` and the claims what follows; see `rebuild`. */
+  rebuild(options?: RebuildOptions): Promise<RebuildReport>;
+  /** Inserts events that the audit has and the store has not; see `restore`. */
+  restore(events: readonly RestoredEvent[], options?: { dryRun?: boolean }): Promise<RestoreReport>;
   /** Folds into `current` what these events hold beyond it; one query when nothing is missing. */
   ensureCurrent(events: readonly EventDocument[]): Promise<number>;
   /** Called after each append of this process; gives a function that ends it. */
@@ -91,7 +96,8 @@ export function createEventStore(options: EventStoreOptions): EventStore {
       return entity?.version === version ? entity : undefined;
     },
     repair: (scope = 'unpublished') => repair(parts, scope),
-    rebuild: (scope) => rebuild(parts, scope),
+    rebuild: (rebuildOptions) => rebuild(parts, rebuildOptions),
+    restore: (restored, restoreOptions) => restore(parts, restored, restoreOptions),
     ensureCurrent: (events) => ensureCurrent(parts, events),
     onAppend: (listener) => {
       listeners.add(listener);
