@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
 import { createEventStore, createRelay, type EventStore, type Mark, publishTo, type RelayOptions, type RulesByType } from '@biz/eventstore';
 import type { Contract } from '@biz/protos';
+import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer, type Handlers, type TlsFiles } from '@biz/rpc';
 import { createKeyring, type Keyring, readKek } from '@biz/sealing';
 import { connectMongo, type Log, type RunningService } from '@biz/service';
@@ -76,6 +77,8 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const bus = stack.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: name, log }));
   const identity = { service: `${name.replaceAll('-', '_')}_service`, instance: randomUUID() };
   const deliver = publishTo(bus.producer(), config.AUDIT_TOPIC, identity);
+  const entity_types = options.models.map(({ entityType }) => entityType);
+  const source = { events: store.events, producer_service: identity.service, entity_types, keeps_events: true };
   const react: Foundation['react'] = (relay) => void closing.use(createRelay({ store, log, ...relay }));
   const tls = { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE };
   const closing = stack.move();
@@ -91,7 +94,13 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
       orDispose(closing, async () => {
         const reflection = config.ENVIRONMENT === 'local';
         const { GRPC_LISTEN: listen, ALLOWED_PEERS: allowedPeers } = config;
-        const server = closing.use(await createRpcServer({ contract, services, handlers, listen, tls, allowedPeers, reflection, log }));
+        const server = closing.use(
+          await createRpcServer({
+            ...{ contract, listen, tls, allowedPeers, reflection, log },
+            services: [...services, reconciliationService],
+            handlers: { ...handlers, ...reconciliationHandlers(source) },
+          }),
+        );
         closing.use(followDatabase(store.db, server));
         return { address: server.address, [Symbol.asyncDispose]: () => closing.disposeAsync() };
       }),

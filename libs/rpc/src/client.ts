@@ -10,6 +10,8 @@ export type RpcClientOptions = {
   readonly contract: Contract;
   /** Full name of the service. */
   readonly service: string;
+  /** The process that is meant, for a service that every process offers; otherwise the package of the service names it. */
+  readonly process?: string;
   /** `host:port`, or any target that grpc-js resolves (`dns:///name:port`). */
   readonly address: string;
   readonly tls: TlsFiles;
@@ -34,9 +36,10 @@ export type RpcClient = Disposable & {
 export function createRpcClient(options: RpcClientOptions): RpcClient {
   const model = options.contract.service(options.service);
   const definition = options.contract.packageDefinition[options.service] as ServiceDefinition;
-  const client = new Client(options.address, clientCredentials(options.tls, model.process), {
+  const process = options.process ?? model.process;
+  const client = new Client(options.address, clientCredentials(options.tls, process), {
     ...clientOptions,
-    'grpc.ssl_target_name_override': model.process,
+    'grpc.ssl_target_name_override': process,
   });
   const methods = new Map(model.methods.map((method) => [method.name, method]));
   const find = (name: string, streamed: boolean): { method: MethodModel; wire: Wire } => {
