@@ -72,6 +72,9 @@ export function createMongoStore(collections: Collections): AuditStore {
           hashes: new Binary(hashes),
         })),
       ),
+    plantEdge: async (logId, edge) => {
+      await logs.updateOne({ _id: logId, size: edge.size, edge: { $exists: false } }, { $set: treeFields(edge) });
+    },
     advance: (logId, base, to) => advance(logs, logId, base, to),
   };
 }
@@ -178,9 +181,12 @@ export function openEdge(size: number, levels: readonly Binary[]): Edge {
   return { size, levels: levels.map((level) => Buffer.from(level.value())) };
 }
 
+function treeFields(edge: Edge): { root: Binary; edge: Binary[] } {
+  return { root: new Binary(edgeRoot(edge)), edge: edge.levels.map((level) => new Binary(level)) };
+}
+
 async function advance(logs: Collections['logs'], logId: string, base: number, { edge, ...to }: LogAdvance): Promise<boolean> {
-  const root = new Binary(edgeRoot(edge));
-  const change = { ...to, root, edge: edge.levels.map((level) => new Binary(level)), updated_at: new Date() };
+  const change = { ...to, ...treeFields(edge), updated_at: new Date() };
   const { matchedCount } = await logs.updateOne({ _id: logId, size: base }, { $set: change });
   if (matchedCount === 1) {
     return true;

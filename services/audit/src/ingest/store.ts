@@ -126,6 +126,8 @@ export interface AuditStore {
   saveDeadLetters(letters: readonly DeadLetterDocument[]): Promise<void>;
   /** Full tiles, each inserted once: one that is there already has the same hashes, since its leaves never change. */
   saveTiles(logId: string, tiles: readonly Tile[]): Promise<void>;
+  /** Gives a log that has none the edge of its size; nothing when it has moved meanwhile. */
+  plantEdge(logId: string, edge: Edge): Promise<void>;
   /** Moves the log from `base` on; false when it is no longer there: another consumer has it. */
   advance(logId: string, base: number, to: LogAdvance): Promise<boolean>;
 }

@@ -50,5 +50,6 @@ export async function edgeOf(store: AuditStore, logId: string, state: { size: nu
     await store.saveTiles(logId, grown.tiles);
     edge = grown.edge;
   }
+  await store.plantEdge(logId, edge);
   return edge;
 }

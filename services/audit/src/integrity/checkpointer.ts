@@ -3,6 +3,8 @@ import { consistencyProof, type Signer, signCheckpoint, verifyConsistency } from
 import { Binary, type Db } from 'mongodb';
 import type { CheckpointDocument, Collections } from '../collections.ts';
 import { insertOnce } from '../ingest/mongo-store.ts';
+import type { AuditStore } from '../ingest/store.ts';
+import { edgeOf } from '../ingest/tree.ts';
 import { checkpointId } from '../keys.ts';
 import { checkpointOf, type LogTree, leavesOf, rootAt, treeOf } from './logs.ts';
 import { appendWitness, type WitnessLine } from './witness.ts';
@@ -10,6 +12,7 @@ import { appendWitness, type WitnessLine } from './witness.ts';
 export interface CheckpointerParts {
   db: Db;
   collections: Collections;
+  store: AuditStore;
   signerOf: (logId: string) => Signer;
   /** The file outside the database; without one checkpoints are in the database only. */
   file: string | undefined;
@@ -63,7 +66,7 @@ interface Due {
 }
 
 async function checkpointDue(parts: CheckpointerParts, logId: string): Promise<Due | undefined> {
-  const tree = await treeOf(parts.collections, logId);
+  const tree = (await treeOf(parts.collections, logId)) ?? (await plantedTree(parts, logId));
   if (tree === undefined) return undefined;
   // From the database each time: another process may have signed since.
   const last = await checkpointOf(parts.collections, logId);
@@ -86,6 +89,12 @@ async function checkpointDue(parts: CheckpointerParts, logId: string): Promise<D
     isNew: size > from,
     more: size < tree.size,
   };
+}
+
+/** Of a log that was begun before there were trees, and that no batch has come to since. */
+async function plantedTree({ collections, store }: CheckpointerParts, logId: string): Promise<LogTree | undefined> {
+  await edgeOf(store, logId, await store.logState(logId));
+  return treeOf(collections, logId);
 }
 
 /** Whether the tree goes on from one that was signed (RFC 6962, 2.1.2): a log that was cut or changed must not get a signature. */

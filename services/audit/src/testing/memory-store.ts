@@ -1,4 +1,4 @@
-import { EMPTY_EDGE, type Tile } from '@biz/merkle';
+import { type Edge, EMPTY_EDGE, type Tile } from '@biz/merkle';
 import type { EntityState } from '../ingest/plan.ts';
 import type {
   AuditStore,
@@ -181,6 +181,12 @@ export class MemoryStore implements AuditStore {
       await this.#step();
       this.tiles.set(`${logId}/${tile.level}/${tile.index}`, tile);
     }
+  }
+
+  async plantEdge(logId: string, edge: Edge) {
+    await this.#step();
+    const log = this.logs.get(logId);
+    if (log !== undefined && log.size === edge.size) this.logs.set(logId, { ...log, edge });
   }
 
   async advance(logId: string, base: number, to: LogAdvance) {
