@@ -1,4 +1,4 @@
-import { type MethodModel, renderJson } from '@biz/protos';
+import { type MessageModel, type MethodModel, renderJson } from '@biz/protos';
 import type { FastifyReply } from 'fastify';
 
 type Values = Record<string, unknown>;
@@ -10,6 +10,9 @@ export type SendAnswer = (reply: FastifyReply, answer: object, params: unknown) 
 export function compileAnswer(method: MethodModel): SendAnswer {
   const { status } = method.rules;
   if (status === 204) return (reply) => reply.code(204).send();
+  if (isHttpBody(method.response)) {
+    return (reply, answer) => reply.code(status).header('content-type', contentTypeOf(answer)).send(dataOf(answer));
+  }
   const location = status === 201 || status === 202 ? locationOf(method) : undefined;
   const tagged = isEntity(method);
   return (reply, answer, params) => {
@@ -19,6 +22,21 @@ export function compileAnswer(method: MethodModel): SendAnswer {
     if (found !== undefined) reply.header('location', found);
     return reply.send(renderJson(method.response, answer));
   };
+}
+
+type HttpBody = { readonly content_type?: string; readonly data?: Uint8Array };
+
+/** Whether a message is a body as it stands, with a content type of its own (`google.api.HttpBody`). */
+export function isHttpBody({ fullName }: MessageModel): boolean {
+  return fullName === 'google.api.HttpBody';
+}
+
+export function contentTypeOf(body: HttpBody): string {
+  return body.content_type || 'application/octet-stream';
+}
+
+export function dataOf({ data }: HttpBody): Buffer {
+  return data ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.alloc(0);
 }
 
 /** Whether an answer is one entity, whose version is its entity tag. */

@@ -1,4 +1,5 @@
 import { type Contract, type FieldModel, type JsonSchema, jsonSchema, type MessageModel } from '@biz/protos';
+import { isHttpBody } from './answer.ts';
 
 /** The problem document, as problem.ts writes it. */
 const problem: JsonSchema = {
@@ -40,7 +41,9 @@ export function components(contract: Contract): JsonSchema[] {
     messages.set(message.fullName, message);
     for (const field of message.fields) if (field.message) visit(field.message);
   };
-  for (const { http, response } of contract.services.flatMap(({ methods }) => methods)) if (http) visit(response);
+  for (const { http, response } of contract.services.flatMap(({ methods }) => methods)) {
+    if (http && !isHttpBody(response)) visit(response);
+  }
   return [problem, sealed, ...[...messages.values()].map(answerSchema)];
 }
 

@@ -56,6 +56,8 @@ const shape = {
   /** How long an idle connection is kept. */
   KEEP_ALIVE_MS: whole(30_000),
   MAX_CONNECTIONS: whole(20_000),
+  /** How long a client may take nothing of a streamed answer before it is cut off. */
+  STREAM_STALL_MS: whole(60_000),
 };
 
 function isNetwork(text: string): boolean {

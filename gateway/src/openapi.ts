@@ -2,7 +2,7 @@ import { type ErrorCode, errorCodeEntry } from '@biz/errors';
 import { httpSchemas, type JsonSchema, type MethodModel, type ServiceModel } from '@biz/protos';
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
-import { isEntity } from './answer.ts';
+import { isEntity, isHttpBody } from './answer.ts';
 import { bodyTypes } from './body.ts';
 import { schemaRef } from './components.ts';
 
@@ -30,11 +30,17 @@ function tagOf(service: ServiceModel): string {
   return service.name.replace(/Service$/, '');
 }
 
-function description({ comment, rules }: MethodModel): string {
+/** What a client of a stream has to know. */
+const streamed =
+  'Streamed, one JSON document a line unless the content type says otherwise; compressed when `Accept-Encoding` has `gzip`. An error after the ' +
+  'first byte breaks the transfer off: only an answer that ended properly is whole.';
+
+function description({ comment, rules, responseStream }: MethodModel): string {
   const roles = rules.roles.length ? `Roles: ${rules.roles.join(', ')}.` : 'Only for services of the fleet.';
   return [
     comment,
     roles,
+    ...(responseStream ? [streamed] : []),
     ...(rules.any_company ? ['Works without a chosen company.'] : []),
     ...(rules.event ? [`Recorded as \`${rules.event}\`.`] : []),
   ].join('\n\n');
@@ -80,8 +86,15 @@ function success(method: MethodModel): JsonSchema {
       ...(isEntity(method) ? { etag: header('Version of the entity.') } : {}),
       ...(status === 201 ? { location: header('Where it can be read.') } : {}),
     },
-    content: { 'application/json': { schema: schemaRef(method.response) } },
+    content: contentOf(method),
   };
+}
+
+function contentOf({ response, responseStream }: MethodModel): JsonSchema {
+  if (isHttpBody(response)) return { '*/*': { schema: { type: 'string', format: 'binary' } } };
+  return responseStream
+    ? { 'application/x-ndjson': { schema: schemaRef(response) } }
+    : { 'application/json': { schema: schemaRef(response) } };
 }
 
 /** Codes by which a method may refuse, by its form. */

@@ -8,18 +8,20 @@ import { assertBodyHeaders, bodyTypes } from './body.ts';
 import { callContext } from './context.ts';
 import { describeRoute } from './openapi.ts';
 import { compileRequest } from './request.ts';
+import { compileStream } from './stream.ts';
 import type { Upstream } from './upstream.ts';
 
-export type RouteParts = { readonly contract: Contract; readonly authenticate: Authenticate; readonly upstream: Upstream };
+export type RouteParts = {
+  readonly contract: Contract;
+  readonly authenticate: Authenticate;
+  readonly upstream: Upstream;
+  /** How long a client may take nothing of a streamed answer, in milliseconds. */
+  readonly stallMs: number;
+};
 
-/** Every method of the contract that has a `google.api.http` and one answer. */
+/** Every method of the contract that has a `google.api.http`. */
 export function httpMethods(contract: Contract): MethodModel[] {
-  return contract.services.flatMap(({ methods }) => methods).filter(({ http, responseStream }) => http && !responseStream);
-}
-
-/** Those with a `google.api.http` and a stream for an answer. */
-export function streamedMethods(contract: Contract): MethodModel[] {
-  return contract.services.flatMap(({ methods }) => methods).filter(({ http, responseStream }) => http && responseStream);
+  return contract.services.flatMap(({ methods }) => methods).filter(({ http }) => http);
 }
 
 /** Makes a route of every method of the contract; nothing here knows a particular one. */
@@ -27,16 +29,17 @@ export function addContractRoutes(app: FastifyInstance, parts: RouteParts): void
   for (const method of httpMethods(parts.contract)) addRoute(app, method, parts);
 }
 
-function addRoute(app: FastifyInstance, method: MethodModel, { authenticate, upstream }: RouteParts): void {
+function addRoute(app: FastifyInstance, method: MethodModel, { authenticate, upstream, stallMs }: RouteParts): void {
   if (!method.http) return;
   const read = compileRequest(method);
-  const send = compileAnswer(method);
+  const answered = method.responseStream ? streamed(method, upstream, stallMs) : single(method, upstream);
   const types = bodyTypes[method.http.verb === 'patch' ? 'patch' : 'json'];
   const hasBody = method.http.verb !== 'get';
   app.route({
     method: method.http.verb.toUpperCase() as HTTPMethods,
     url: routePattern(method.http.path),
     schema: describeRoute(method),
+    exposeHeadRoute: !method.responseStream, // the framework would go through the whole stream to answer HEAD
     // who calls is known before a byte of the body is read
     onRequest: async (request) => {
       request.principal = await authenticate(request.headers.authorization);
@@ -44,12 +47,23 @@ function addRoute(app: FastifyInstance, method: MethodModel, { authenticate, ups
       assertMay(method, request.call);
       if (hasBody) assertBodyHeaders(request.headers, types);
     },
-    handler: async (request, reply) => {
-      const message = read(request);
-      const answer = await upstream.call(method, message, callOf(request), gone(reply));
-      return send(reply, answer, request.params);
-    },
+    handler: async (request, reply) => answered(request, reply, read(request)),
   });
+}
+
+type Answered = (request: FastifyRequest, reply: FastifyReply, message: object) => Promise<FastifyReply>;
+
+function single(method: MethodModel, upstream: Upstream): Answered {
+  const send = compileAnswer(method);
+  return async (request, reply, message) => {
+    const answer = await upstream.call(method, message, callOf(request), gone(reply));
+    return send(reply, answer, request.params);
+  };
+}
+
+function streamed(method: MethodModel, upstream: Upstream, stallMs: number): Answered {
+  const send = compileStream(method, stallMs);
+  return (request, reply, message) => send(request, reply, upstream.stream(method, message, callOf(request), gone(reply)));
 }
 
 function callOf(request: FastifyRequest) {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Server, ServerOptions } from 'node:https';
+import { type ErrorCode, errorCodeEntry } from '@biz/errors';
 import type { Contract } from '@biz/protos';
 import type { CallContext } from '@biz/rpc';
 import { type Log, type TraceContext, traceContext } from '@biz/service';
@@ -16,7 +17,7 @@ import { addHealth, healthPaths } from './health.ts';
 import { refuseConnection, requestError } from './problem.ts';
 import type { Readiness } from './readiness.ts';
 import type { OnRefusal } from './refusals.ts';
-import { addContractRoutes, httpMethods, refuseOtherMethods, routePattern, streamedMethods } from './routes.ts';
+import { addContractRoutes, httpMethods, refuseOtherMethods, routePattern } from './routes.ts';
 import type { Upstream } from './upstream.ts';
 
 declare module 'fastify' {
@@ -26,6 +27,8 @@ declare module 'fastify' {
     principal: Principal | null;
     /** Set when the caller's company was found. */
     call: CallContext | null;
+    /** Why a streamed answer was broken off. */
+    broken: ErrorCode | null;
   }
 }
 
@@ -51,6 +54,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.decorateRequest('trace');
   app.decorateRequest('principal', null);
   app.decorateRequest('call', null);
+  app.decorateRequest('broken', null);
   app.setValidatorCompiler(() => () => true); // request.ts does it, for all parts at once
   app.setSerializerCompiler(() => String); // answers are JSON text already
   app.server.maxConnections = config.MAX_CONNECTIONS;
@@ -65,8 +69,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   });
   await addDocs(app, contract, config.PUBLIC_URL);
   addHealth(app, parts.readiness);
-  addContractRoutes(app, parts);
-  for (const { path } of streamedMethods(contract)) log.warn({ rpc: path }, 'no route: streamed answers are not served over HTTP');
+  addContractRoutes(app, { ...parts, stallMs: config.STREAM_STALL_MS });
   const paths = httpMethods(contract).flatMap(({ http }) => (http ? [routePattern(http.path)] : []));
   refuseOtherMethods(app, [...paths, ...docPaths, ...healthPaths]);
   await app.ready();
@@ -118,17 +121,20 @@ function openTrace(request: FastifyRequest, reply: FastifyReply): void {
 
 /** One line a request; the path as its pattern and no headers, since ids are enough to find the rest. */
 function logAccess(app: FastifyInstance, log: Log): void {
-  app.addHook('onResponse', async (request, reply) => {
+  const tell = (request: FastifyRequest, reply: FastifyReply) =>
     log.info(
       {
         method: request.method,
         route: request.routeOptions.url ?? null,
-        status: reply.raw.writableFinished ? reply.statusCode : 499,
+        status: reply.raw.writableFinished ? reply.statusCode : errorCodeEntry(request.broken ?? 'cancelled').http,
         ms: Math.round(reply.elapsedTime * 10) / 10,
         trace_id: request.trace.trace_id,
         actor: request.principal?.id,
       },
       'answered',
     );
+  // the framework's `onResponse` is not called for an answer that was broken off
+  app.addHook('onRequest', async (request, reply) => {
+    reply.raw.once('close', () => tell(request, reply));
   });
 }

@@ -1,11 +1,13 @@
 import { AppError } from '@biz/errors';
-import type { Contract, MethodModel } from '@biz/protos';
+import type { Contract, MethodModel, ServiceModel } from '@biz/protos';
 import { type CallContext, createRpcClient, type RpcClient, type TlsFiles } from '@biz/rpc';
 
 /** The services behind the gateway. */
 export type Upstream = Disposable & {
   /** Calls a method at its service; rejects with AppError, `unavailable` when the process has no address here. */
   call(method: MethodModel, message: object, context: CallContext, signal: AbortSignal): Promise<object>;
+  /** Calls a method that answers with a stream, once it is pulled from; throws AppError, also after some messages. */
+  stream(method: MethodModel, message: object, context: CallContext, signal: AbortSignal): AsyncIterable<object>;
 };
 
 /** One client a service, for every service whose process has an address. They connect at the first call. */
@@ -15,12 +17,14 @@ export function createUpstream(contract: Contract, addresses: Readonly<Record<st
     const address = addresses[process];
     if (address) clients.set(fullName, createRpcClient({ contract, service: fullName, address, tls }));
   }
+  const clientOf = ({ fullName, process }: ServiceModel): RpcClient => {
+    const client = clients.get(fullName);
+    if (!client) throw new AppError('unavailable', `The service ${process} is not part of this fleet at present.`);
+    return client;
+  };
   return {
-    call: async ({ name, service }, message, context, signal) => {
-      const client = clients.get(service.fullName);
-      if (!client) throw new AppError('unavailable', `The service ${service.process} is not part of this fleet at present.`);
-      return client.call(name, message, context, { signal });
-    },
+    call: async ({ name, service }, message, context, signal) => clientOf(service).call(name, message, context, { signal }),
+    stream: ({ name, service }, message, context, signal) => clientOf(service).stream(name, message, context, { signal }),
     [Symbol.dispose]: () => {
       for (const client of clients.values()) client[Symbol.dispose]();
     },

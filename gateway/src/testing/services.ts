@@ -1,5 +1,5 @@
 import type { Contract, FieldModel, MessageModel, MethodModel } from '@biz/protos';
-import { type Call, createRpcServer, type Handler, type RpcServer } from '@biz/rpc';
+import { type Call, createRpcServer, type Handler, type RpcServer, type StreamHandler } from '@biz/rpc';
 import type { TestTls } from '@biz/testing';
 
 /** What a service in a test got. */
@@ -10,7 +10,7 @@ export type TestServices = AsyncDisposable & {
   readonly addresses: Record<string, string>;
   readonly received: Received[];
   /** Takes over a method, by its name. */
-  readonly handlers: Map<string, Handler>;
+  readonly handlers: Map<string, Handler | StreamHandler>;
   readonly servers: Record<string, RpcServer>;
 };
 
@@ -20,7 +20,7 @@ export const someId = '01890000-0000-7000-8000-000000000000';
 /** Every service of the contract on real gRPC with mutual TLS, answering each method with something of the right form. */
 export async function testServices(contract: Contract, tls: TestTls, processes: readonly string[]): Promise<TestServices> {
   const received: Received[] = [];
-  const handlers = new Map<string, Handler>();
+  const handlers: TestServices['handlers'] = new Map();
   const servers: Record<string, RpcServer> = {};
   for (const process of processes) {
     const services = contract.services.filter((service) => service.process === process);
@@ -46,10 +46,18 @@ export async function testServices(contract: Contract, tls: TestTls, processes: 
   };
 }
 
-function handlerOf(method: MethodModel, received: Received[], handlers: Map<string, Handler>): Handler {
+function handlerOf(method: MethodModel, received: Received[], handlers: TestServices['handlers']): Handler | StreamHandler {
+  if (method.responseStream) {
+    return async function* (request, call) {
+      received.push({ method: method.name, request, call });
+      const own = handlers.get(method.name) as StreamHandler | undefined;
+      if (own) yield* own(request, call);
+      else yield example(method.response, request as Record<string, unknown>);
+    };
+  }
   return async (request, call) => {
     received.push({ method: method.name, request, call });
-    const own = handlers.get(method.name);
+    const own = handlers.get(method.name) as Handler | undefined;
     return own ? own(request, call) : example(method.response, request as Record<string, unknown>);
   };
 }
