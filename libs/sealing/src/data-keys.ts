@@ -29,15 +29,27 @@ export type HeldKey = { state: 'active'; key: KeyObject } | { state: 'erased' } 
 
 export interface DataKeys {
   ensureIndexes(): Promise<void>;
-  /** Keys by their document id, made where missing: one read and at most one write for all of them. */
-  ensure(owners: readonly KeyOwner[]): Promise<Map<string, HeldKey>>;
-  /** Keys that exist, by their document id: at most one read. */
-  find(owners: readonly KeyOwner[]): Promise<Map<string, HeldKey>>;
+  /** The key of each owner, made where missing: one read and at most one write for all of them. */
+  ensure(owners: readonly KeyOwner[]): Promise<HeldKey[]>;
+  /** The key of each owner, where there is one: at most one read. */
+  find(owners: readonly KeyOwner[]): Promise<(HeldKey | undefined)[]>;
 }
 
 /** Id of an owner's key document; a hash, since ownership ids of other producers are of any length. */
 export function keyId(owner: KeyOwner): string {
   return sha256Hex(canonicalJson([owner.kind, owner.company_id, owner.ownership_id]));
+}
+
+/** Ids of many owners, of which few differ: each is hashed once. */
+function keyIds(owners: readonly KeyOwner[]): string[] {
+  const known = new Map<string, Map<string | null, string>>();
+  return owners.map((owner) => {
+    const company = owner.company_id === null ? owner.kind : `${owner.kind}:${owner.company_id}`;
+    const ids = known.get(company) ?? new Map<string | null, string>();
+    const id = ids.get(owner.ownership_id) ?? keyId(owner);
+    known.set(company, ids.set(owner.ownership_id, id));
+    return id;
+  });
 }
 
 /**
@@ -65,10 +77,10 @@ export function createDataKeys(options: { database: Db; kek: Kek; cacheSize: num
     if (held.state !== 'broken') cache.set(document._id, held);
   }
 
-  async function find(owners: readonly KeyOwner[]): Promise<Map<string, HeldKey>> {
+  async function held(ids: readonly string[]): Promise<Map<string, HeldKey>> {
     const found = new Map<string, HeldKey>();
     const absent = new Set<string>();
-    for (const id of new Set(owners.map(keyId))) {
+    for (const id of new Set(ids)) {
       const cached = cache.get(id);
       if (cached) found.set(id, cached);
       else absent.add(id);
@@ -77,19 +89,28 @@ export function createDataKeys(options: { database: Db; kek: Kek; cacheSize: num
     return found;
   }
 
-  async function ensure(owners: readonly KeyOwner[]): Promise<Map<string, HeldKey>> {
-    const found = await find(owners);
+  async function find(owners: readonly KeyOwner[]): Promise<(HeldKey | undefined)[]> {
+    const ids = keyIds(owners);
+    const found = await held(ids);
+    return ids.map((id) => found.get(id));
+  }
+
+  async function ensure(owners: readonly KeyOwner[]): Promise<HeldKey[]> {
+    const ids = keyIds(owners);
+    const found = await held(ids);
     const made = new Map<string, DataKeyDocument>();
-    for (const owner of owners) {
-      const id = keyId(owner);
-      if (!found.has(id) && !made.has(id)) made.set(id, newKey(kek, id, owner));
+    for (const [index, id] of ids.entries()) {
+      if (!found.has(id) && !made.has(id)) made.set(id, newKey(kek, id, owners[index] as KeyOwner));
     }
-    if (made.size === 0) return found;
+    if (made.size > 0) await make(made, found);
+    return ids.map((id) => found.get(id) as HeldKey);
+  }
+
+  async function make(made: ReadonlyMap<string, DataKeyDocument>, found: Map<string, HeldKey>): Promise<void> {
     const taken = await insertAll(keys, [...made.values()]);
     for (const document of made.values()) if (!taken.has(document._id)) hold(document, found);
     await load([...taken], found);
     for (const id of made.keys()) if (!found.has(id)) throw new AppError('unavailable', 'a data key could not be read back');
-    return found;
   }
 
   return { ensureIndexes: () => createIndexes(keys), ensure, find };

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { AppError } from '@biz/errors';
 import type { Db } from 'mongodb';
 import { type BlindKind, blindIndex } from './blind.ts';
-import { createDataKeys, type DataKeys, type HeldKey, type KeyOwner, keyId } from './data-keys.ts';
+import { createDataKeys, type DataKeys, type HeldKey, type KeyOwner } from './data-keys.ts';
 import type { Kek } from './kek.ts';
 import { type Binding, openText, parseToken, sealText } from './token.ts';
 
@@ -64,11 +64,10 @@ export function createKeyring(options: { database: Db; kek: Kek; cacheSize?: num
 }
 
 async function seal(keys: DataKeys, items: readonly SealItem[]): Promise<string[]> {
-  const owners = items.map(dataOwner);
-  const held = await keys.ensure(owners);
-  const erased = items.filter((_, index) => held.get(keyId(owners[index] as KeyOwner))?.state === 'erased');
+  const held = await keys.ensure(items.map(dataOwner));
+  const erased = items.filter((_, index) => held[index]?.state === 'erased');
   if (erased.length > 0) throw new ErasedError(erased);
-  const usable = owners.map((owner) => usableKey(held.get(keyId(owner))));
+  const usable = held.map(usableKey);
   return items.map((item, index) => sealText(usable[index] as KeyObject, item, item.text));
 }
 
@@ -77,9 +76,9 @@ async function open(keys: DataKeys, items: readonly OpenItem[]): Promise<Opened[
     const token = parseToken(item.token);
     return token && { ...token, company_id: item.company_id, field: item.field };
   });
-  const held = await keys.find(parsed.filter((entry) => entry !== undefined).map(dataOwner));
+  const held = (await keys.find(parsed.flatMap((entry) => (entry ? [dataOwner(entry)] : [])))).values();
   return parsed.map((entry): Opened => {
-    const key = entry && held.get(keyId(dataOwner(entry)));
+    const key = entry && held.next().value;
     if (!entry || !key || key.state === 'broken') return { ok: false, reason: 'invalid' };
     if (key.state === 'erased') return { ok: false, reason: 'erased' };
     const text = openText(key.key, entry, entry.body);
@@ -90,10 +89,7 @@ async function open(keys: DataKeys, items: readonly OpenItem[]): Promise<Opened[
 async function blindIndexes(keys: DataKeys, items: readonly BlindItem[]): Promise<string[]> {
   const owners = items.map((item): KeyOwner => ({ kind: 'blind', company_id: item.company_id, ownership_id: null }));
   const held = await keys.ensure(owners);
-  return items.map((item, index) => {
-    const owner = owners[index] as KeyOwner;
-    return blindIndex(usableKey(held.get(keyId(owner))), item.kind, item.value);
-  });
+  return items.map((item, index) => blindIndex(usableKey(held[index]), item.kind, item.value));
 }
 
 function dataOwner(item: { company_id: string | null; ownership_id: string }): KeyOwner {
