@@ -23,8 +23,11 @@ export interface OwnEvent {
   /** Payload. It is not sealed, so nothing personal stands in it in clear. */
   data: JsonObject;
   /** Who did it, from where, in which trace; `serviceContext` for what the service does by itself. */
-  context: CallContext;
+  context: Doer;
 }
+
+/** The part of a call context that an event tells. */
+export type Doer = Pick<CallContext, 'actor' | 'role' | 'ip' | 'trace_id' | 'traceparent'>;
 
 export interface Outbox extends AsyncDisposable {
   /**

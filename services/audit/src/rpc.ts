@@ -1,4 +1,5 @@
-import type { Handler } from '@biz/rpc';
+import type { Handler, StreamHandler } from '@biz/rpc';
+import { audited } from './reads/audited.ts';
 import { deadLetterHandlers } from './rpc/dead-letters.ts';
 import { integrityHandlers } from './rpc/integrity.ts';
 import { ownershipHandlers } from './rpc/ownerships.ts';
@@ -8,7 +9,12 @@ import { recordHandlers } from './rpc/records.ts';
 /** The services of the contract that this process offers. */
 export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService'];
 
-/** Request → query → response, one file a group. Names of methods are unique over all of them. */
-export function createHandlers(parts: RpcParts): Record<string, Handler> {
-  return { ...recordHandlers(parts), ...ownershipHandlers(parts), ...deadLetterHandlers(parts), ...integrityHandlers(parts) };
+/** Request → query → response, one file a group; reads are recorded. Names of methods are unique over all of them. */
+export function createHandlers(parts: RpcParts): Record<string, Handler | StreamHandler> {
+  return audited(parts.reads, {
+    ...recordHandlers(parts),
+    ...ownershipHandlers(parts),
+    ...deadLetterHandlers(parts),
+    ...integrityHandlers(parts),
+  });
 }

@@ -12,6 +12,7 @@ import { Pending } from './ingest/pending.ts';
 import { startCheckpointer } from './integrity/checkpointer.ts';
 import { logSigners } from './integrity/signing.ts';
 import { createOutbox } from './outbox.ts';
+import { createReadLog, type OpenReadDocument } from './reads/read-log.ts';
 import { createHandlers, services } from './rpc.ts';
 
 /** Parts that a test may put in the place of the real ones. */
@@ -44,11 +45,12 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
       log,
     }),
   );
+  const reads = stack.use(createReadLog({ outbox, openReads: db.collection<OpenReadDocument>('open_reads'), log }));
   const signerOf = logSigners(config.CHECKPOINT_ORIGIN, config.CHECKPOINT_KEY);
   const server = await createRpcServer({
     contract: loadContract(),
     services,
-    handlers: createHandlers({ collections, keyring, outbox, signerOf }),
+    handlers: createHandlers({ collections, keyring, outbox, reads, signerOf }),
     listen: config.GRPC_LISTEN,
     tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
     allowedPeers: config.ALLOWED_PEERS,

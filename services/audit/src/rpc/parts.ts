@@ -2,6 +2,7 @@ import type { Signer } from '@biz/merkle';
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
 import type { Outbox } from '../outbox.ts';
+import type { ReadLog } from '../reads/read-log.ts';
 
 /** What the handlers work with; filled in by the composition root. */
 export interface RpcParts {
@@ -11,4 +12,6 @@ export interface RpcParts {
   signerOf: (logId: string) => Signer;
   /** Events of the audit service itself. */
   outbox: Outbox;
+  /** Where reads are recorded. */
+  reads: ReadLog;
 }
