@@ -3,10 +3,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { collectionsOf, createMongoStore, ensureIndexes, ingest, Pending } from '@biz/audit';
 import { createBus } from '@biz/bus';
+import { TILE_WIDTH } from '@biz/merkle';
 import { createKeyring, readKek } from '@biz/sealing';
 import kafkajs from 'kafkajs';
 import { MongoClient } from 'mongodb';
 import type { Report } from './report.ts';
+import { benchLeaves } from './tree.ts';
 
 export interface Engines {
   mongodbUrl: string;
@@ -19,6 +21,8 @@ const PARTITIONS = 6;
 const BATCH = 1_000;
 const FETCH_BYTES = 4 * 1024 * 1024;
 const CONCURRENCY = Number(process.env.BENCH_CONCURRENCY ?? 4);
+/** Records that the tree's share is measured on. */
+const MOST_LEAVES = 20_000;
 const silent = { debug() {}, info() {}, warn: console.warn, error: console.error };
 
 /** What the envelopes are about: four events an entity on average, in random order. */
@@ -40,6 +44,10 @@ export async function benchAuditConsumer(engines: Engines, report: Report): Prom
     report.add('audit consumer, 700-byte envelopes, six partitions', rate, 'records/s', {
       floor,
       spread: `${ENVELOPES} envelopes, one run`,
+    });
+    const seconds = await benchLeaves(await collectionsOf(db).events.find().limit(MOST_LEAVES).toArray(), report);
+    report.add("share of the tree in the consumer's time", seconds * rate * 100, '%', {
+      spread: `leaf and tree of a record: ${(seconds * 1e6).toFixed(1)} µs of one core; tiles are inserted once in ${TILE_WIDTH} records`,
     });
   } finally {
     await db.dropDatabase();
