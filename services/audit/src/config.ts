@@ -33,6 +33,8 @@ const shape = {
   CHECKPOINT_EVERY_MS: count(1_000),
   /** Days that the audit's own events stay in its outbox once they are published; their records stay for good. */
   OUTBOX_KEEP_DAYS: count(30),
+  /** Records looked at in one query while a service gets its events back. */
+  REPLAY_SPAN: count(5_000),
 };
 
 /** The only reader of the environment. Throws one Error that names every fault. */

@@ -37,6 +37,12 @@ export function recordId(log: string, leafIndex: number): string {
   return `${log}.${String(leafIndex).padStart(INDEX_DIGITS, '0')}`;
 }
 
+/** The place that an id names. */
+export function placeOf(id: string): { log: string; leaf: number } {
+  const dot = id.lastIndexOf('.');
+  return { log: id.slice(0, dot), leaf: Number(id.slice(dot + 1)) };
+}
+
 const TILE_DIGITS = 9;
 
 /** Id of a full tile of a log's tree; sorts by level, then by place. */

@@ -5,9 +5,10 @@ import { integrityHandlers } from './rpc/integrity.ts';
 import { ownershipHandlers } from './rpc/ownerships.ts';
 import type { RpcParts } from './rpc/parts.ts';
 import { recordHandlers } from './rpc/records.ts';
+import { replayHandlers } from './rpc/replay.ts';
 
 /** The services of the contract that this process offers. */
-export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService'];
+export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService', 'biz.audit.v1.ReplayService'];
 
 /** Request → query → response, one file a group; reads are recorded. Names of methods are unique over all of them. */
 export function createHandlers(parts: RpcParts): Record<string, Handler | StreamHandler> {
@@ -16,5 +17,6 @@ export function createHandlers(parts: RpcParts): Record<string, Handler | Stream
     ...ownershipHandlers(parts),
     ...deadLetterHandlers(parts),
     ...integrityHandlers(parts),
+    ...replayHandlers(parts),
   });
 }

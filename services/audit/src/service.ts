@@ -50,7 +50,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const server = await createRpcServer({
     contract: loadContract(),
     services,
-    handlers: createHandlers({ collections, keyring, outbox, reads, signerOf }),
+    handlers: createHandlers({ collections, keyring, outbox, reads, signerOf, replaySpan: config.REPLAY_SPAN }),
     listen: config.GRPC_LISTEN,
     tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
     allowedPeers: config.ALLOWED_PEERS,

@@ -87,6 +87,15 @@ export interface OpenedTexts {
 
 /** The texts of records again; undefined for a record of which any was destroyed. */
 export async function openRecords(keyring: Keyring, records: readonly RecordDocument[]): Promise<(OpenedTexts | undefined)[]> {
+  const opened = await openTexts(keyring, records);
+  return opened.map((texts) => (Object.values(texts).includes(undefined) ? undefined : (texts as OpenedTexts)));
+}
+
+/** The texts of records again, each undefined that was destroyed. */
+export async function openTexts(
+  keyring: Keyring,
+  records: readonly RecordDocument[],
+): Promise<{ [Name in keyof OpenedTexts]: OpenedTexts[Name] | undefined }[]> {
   const items: { company_id: string | null; field: string; token: string }[] = [];
   const add = (company_id: string | null, field: string, token: string | null | undefined): number =>
     token ? items.push({ company_id, field, token }) - 1 : -1;
@@ -104,12 +113,9 @@ export async function openRecords(keyring: Keyring, records: readonly RecordDocu
     const result = opened[index];
     return result?.ok ? result.text : undefined;
   };
-  return plans.map(({ record, payload, extra, address }) => {
-    const texts = {
-      payload: record.payload_state === 'open' ? (record.payload ?? undefined) : textAt(payload),
-      extra: record.extra === undefined ? null : textAt(extra),
-      owner_ip: textAt(address),
-    };
-    return texts.payload === undefined || texts.extra === undefined || texts.owner_ip === undefined ? undefined : (texts as OpenedTexts);
-  });
+  return plans.map(({ record, payload, extra, address }) => ({
+    payload: record.payload_state === 'open' ? (record.payload ?? undefined) : textAt(payload),
+    extra: record.extra === undefined ? null : textAt(extra),
+    owner_ip: textAt(address),
+  }));
 }

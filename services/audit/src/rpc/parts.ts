@@ -14,4 +14,6 @@ export interface RpcParts {
   outbox: Outbox;
   /** Where reads are recorded. */
   reads: ReadLog;
+  /** Records looked at in one query of a replay. */
+  replaySpan: number;
 }

@@ -21,7 +21,7 @@ export async function auditHarness(options: { partitions?: number } = {}) {
   const name = uniqueName('audit');
   const database = stack.use(await testDatabase(name));
   const keyring = stack.use(await testDatabase(`${name}_keys`));
-  const tls = stack.use(await testTls(['audit', 'gateway']));
+  const tls = stack.use(await testTls(['audit', 'gateway', 'cost-center', 'team']));
   const log = createLog('audit', process.env.TEST_LOG_LEVEL ?? 'silent');
   const bus = stack.use(createBus({ brokers: engines().kafkaBrokers, clientId: name, log }));
   const [topic, dlq] = [`${name}-topic`, `${name}.dlq`];
@@ -59,6 +59,7 @@ export async function auditHarness(options: { partitions?: number } = {}) {
     collections,
     database,
     keyring,
+    tls,
     plain,
     bus,
     start: async (overrides: Overrides = {}, more: NodeJS.ProcessEnv = {}): Promise<RunningService> =>
