@@ -6,7 +6,7 @@ export type { Mark, StoreLog } from './parts.ts';
 export { publishTo, type Sender } from './publish.ts';
 export type { RebuildOptions } from './rebuild.ts';
 export { createRelay, type Relay, type RelayOptions, type RelaySource } from './relay.ts';
-export type { EntityReport, RebuildReport, RestoreReport, Sample } from './report.ts';
+export { addRestored, type EntityReport, emptyRestoreReport, type RebuildReport, type RestoreReport, type Sample } from './report.ts';
 export type { RestoredEvent } from './restore.ts';
 export { createEventStore, type EventStore, type EventStoreOptions } from './store.ts';
 export type {

@@ -61,3 +61,12 @@ export function emptyReport(): RebuildReport {
 export function emptyRestoreReport(): RestoreReport {
   return { events: 0, missing: noSample(), differing: noSample(), refused: noSample(), without_address: 0, erased: 0 };
 }
+
+/** Adds what a further batch was. */
+export function addRestored(sum: RestoreReport, more: RestoreReport): void {
+  for (const name of ['events', 'without_address', 'erased'] as const) sum[name] += more[name];
+  for (const name of ['missing', 'differing', 'refused'] as const) {
+    sum[name].count += more[name].count;
+    sum[name].ids.push(...more[name].ids.slice(0, SAMPLE - sum[name].ids.length));
+  }
+}

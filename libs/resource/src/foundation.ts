@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
-import { createEventStore, createRelay, type EventStore, type Mark, publishTo, type RelayOptions, type RulesByType } from '@biz/eventstore';
+import { producerName } from '@biz/envelope';
+import { createRelay, type EventStore, type Mark, publishTo, type RelayOptions } from '@biz/eventstore';
 import type { Contract } from '@biz/protos';
 import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer, type Handlers, type TlsFiles } from '@biz/rpc';
 import { createKeyring, type Keyring, readKek } from '@biz/sealing';
 import { connectMongo, type Log, type RunningService } from '@biz/service';
 import { followDatabase } from './health.ts';
+import { openStore, type StoreModels } from './store.ts';
 
 /** The part of a service's configuration that its foundation needs; `serviceShape` of @biz/service and the database's name. */
 export interface FoundationConfig {
@@ -32,7 +34,7 @@ export interface FoundationOptions {
   contract: Contract;
   log: Log;
   /** The service's kinds of entities. */
-  models: readonly { entityType: string; rules: RulesByType[string]; filters: readonly string[] }[];
+  models: StoreModels;
   /** Marks of reactors beside the relay to Kafka. */
   marks?: readonly Mark[];
 }
@@ -64,18 +66,12 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   stack.defer(() => mongo.close());
   const kek = await readKek({ ...(config.KEK && { value: config.KEK }), ...(config.KEK_FILE && { file: config.KEK_FILE }) });
   const keyring = createKeyring({ database: mongo.db(config.KEYRING_DATABASE), kek });
-  const store = createEventStore({
-    db: mongo.db(config.MONGODB_DATABASE),
-    entities: Object.fromEntries(options.models.map(({ entityType, rules }) => [entityType, rules])),
-    lookups: [...new Set(options.models.flatMap(({ filters }) => filters))],
-    marks: options.marks ?? [],
-    log,
-  });
+  const store = openStore(mongo.db(config.MONGODB_DATABASE), options);
   await Promise.all([keyring.ensureIndexes(), store.ensureIndexes()]);
   const behind = await store.repair();
   if (behind > 0) log.info({ behind }, 'current state repaired from events');
   const bus = stack.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: name, log }));
-  const identity = { service: `${name.replaceAll('-', '_')}_service`, instance: randomUUID() };
+  const identity = { service: producerName(name), instance: randomUUID() };
   const deliver = publishTo(bus.producer(), config.AUDIT_TOPIC, identity);
   const entity_types = options.models.map(({ entityType }) => entityType);
   const source = { events: store.events, producer_service: identity.service, entity_types, keeps_events: true };

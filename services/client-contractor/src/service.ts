@@ -1,22 +1,14 @@
 import { loadContract } from '@biz/protos';
-import { createResource, defineResource, newValue, openFoundation, resolveReference } from '@biz/resource';
+import { createResource, newValue, openFoundation, resolveReference } from '@biz/resource';
 import { createRpcClient } from '@biz/rpc';
 import type { Log, RunningService } from '@biz/service';
-import { type ClientContractor, decide, type Facts } from './client-contractor.ts';
 import type { Config } from './config.ts';
-
-const service = 'biz.client_contractor.v1.ClientContractorService';
+import { clientContractorModel } from './model.ts';
 
 /** The composition root. Disposing what it returns drains the calls at work and closes what was opened. */
 export async function startService(config: Config, log: Log): Promise<RunningService> {
   const contract = loadContract();
-  const model = defineResource<ClientContractor, never, Facts>({
-    contract,
-    service,
-    entity: 'ClientContractor',
-    decide,
-    unique: [{ field: 'document' }],
-  });
+  const model = clientContractorModel(contract);
   const foundation = await openFoundation({ name: 'client-contractor', config, contract, log, models: [model] });
   const costCenters = foundation.use(
     createRpcClient({
@@ -32,5 +24,5 @@ export async function startService(config: Config, log: Log): Promise<RunningSer
       costCenter: await resolveReference(costCenters, 'GetCostCenter', newValue(command, 'cost_center_id'), context),
     }),
   });
-  return foundation.serve([service], contractors.handlers);
+  return foundation.serve([model.service], contractors.handlers);
 }

@@ -1,23 +1,14 @@
 import { loadContract } from '@biz/protos';
-import { createResource, defineResource, newValue, openFoundation, resolveReference } from '@biz/resource';
+import { createResource, newValue, openFoundation, resolveReference } from '@biz/resource';
 import { createRpcClient } from '@biz/rpc';
 import type { Log, RunningService } from '@biz/service';
 import type { Config } from './config.ts';
-import { decide, type Facts, type MemberCommand, present, type Team } from './team.ts';
-
-const service = 'biz.team.v1.TeamService';
+import { teamModel } from './model.ts';
 
 /** The composition root. Disposing what it returns drains the calls at work and closes what was opened. */
 export async function startService(config: Config, log: Log): Promise<RunningService> {
   const contract = loadContract();
-  const model = defineResource<Team, MemberCommand, Facts>({
-    contract,
-    service,
-    entity: 'Team',
-    decide,
-    present,
-    lookups: { user_id: (state) => Object.keys(state.members ?? {}) },
-  });
+  const model = teamModel(contract);
   const foundation = await openFoundation({ name: 'team', config, contract, log, models: [model] });
   const clientOf = (name: string, process: string) =>
     foundation.use(createRpcClient({ contract, service: name, address: config.SERVICE_ADDRESSES[process] ?? '', tls: foundation.tls }));
@@ -33,7 +24,7 @@ export async function startService(config: Config, log: Log): Promise<RunningSer
       return { costCenter, user };
     },
   });
-  return foundation.serve([service], {
+  return foundation.serve([model.service], {
     ...teams.handlers,
     AddTeamMember: teams.handler('AddTeamMember', ({ user_id, role }: { user_id: string; role: string }) => ({
       kind: 'add_member',
