@@ -112,6 +112,7 @@ export const indexes: Record<'records' | 'entities' | 'ownerships' | 'findings' 
   deadLetters: [
     { name: 'time', key: { received_at: 1, _id: 1 } },
     { name: 'code_time', key: { code: 1, received_at: 1, _id: 1 } },
+    { name: 'status_time', key: { status: 1, received_at: 1, _id: 1 } },
     { name: 'place', key: { topic: 1, partition: 1, offset: 1 } },
   ],
 };

@@ -8,7 +8,7 @@ import { recordHandlers } from './rpc/records.ts';
 import { replayHandlers } from './rpc/replay.ts';
 
 /** The services of the contract that this process offers. */
-export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService', 'biz.audit.v1.ReplayService'];
+export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService', 'biz.audit.v1.DeadLetterService', 'biz.audit.v1.ReplayService'];
 
 /** Request → query → response, one file a group; reads are recorded. Names of methods are unique over all of them. */
 export function createHandlers(parts: RpcParts): Record<string, Handler | StreamHandler> {

@@ -11,6 +11,7 @@ import { createMongoStore } from './ingest/mongo-store.ts';
 import { Pending } from './ingest/pending.ts';
 import { startCheckpointer } from './integrity/checkpointer.ts';
 import { logSigners } from './integrity/signing.ts';
+import type { LetterParts } from './letters/replay.ts';
 import { createOutbox } from './outbox.ts';
 import { createReadLog, type OpenReadDocument } from './reads/read-log.ts';
 import { createHandlers, services } from './rpc.ts';
@@ -47,10 +48,13 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   );
   const reads = stack.use(createReadLog({ outbox, openReads: db.collection<OpenReadDocument>('open_reads'), log }));
   const signerOf = logSigners(config.CHECKPOINT_ORIGIN, config.CHECKPOINT_KEY);
+  const store = createMongoStore(collections);
+  const limits = { maxBytes: config.ENVELOPE_MAX_BYTES, maxDepth: 64 };
+  const letters: LetterParts = { collections, keyring, store, outbox, producer: bus.producer(), topic: config.AUDIT_TOPIC, limits };
   const server = await createRpcServer({
     contract: loadContract(),
     services,
-    handlers: createHandlers({ collections, keyring, outbox, reads, signerOf, replaySpan: config.REPLAY_SPAN }),
+    handlers: createHandlers({ collections, keyring, outbox, reads, letters, signerOf, replaySpan: config.REPLAY_SPAN }),
     listen: config.GRPC_LISTEN,
     tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
     allowedPeers: config.ALLOWED_PEERS,
@@ -59,13 +63,13 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   });
   stack.use(server);
   const own: IngestParts = {
-    store: createMongoStore(collections),
+    store,
     keyring,
     producer: bus.producer(),
     dlqTopic: config.DLQ_TOPIC,
     pending: new Pending(),
     log,
-    limits: { maxBytes: config.ENVELOPE_MAX_BYTES, maxDepth: 64 },
+    limits,
     skewMs: config.CLOCK_SKEW_SECONDS * 1000,
   };
   const parts = overrides.ingestParts?.(own) ?? own;

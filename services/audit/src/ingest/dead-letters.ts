@@ -1,6 +1,7 @@
 import type { Batch, BusProducer, InMessage } from '@biz/bus';
 import type { Keyring } from '@biz/sealing';
 import { logId, recordId } from '../keys.ts';
+import { looksPersonal } from '../personal.ts';
 import type { Letter } from './plan.ts';
 import { deadLetterOwner, sealAll, sealedFields } from './seal.ts';
 import type { DeadLetterDocument } from './store.ts';
@@ -48,8 +49,15 @@ export async function lettersOf(
     raw: raws[index] == null ? null : (tokens[index] ?? null),
     raw_size: messages[index]?.value?.length ?? 0,
     raw_kept: raws[index]?.length ?? 0,
+    ...eventIdHeader(messages[index]),
     status: 'open',
   }));
+}
+
+/** Kept only when it has the form of an id; anything else in a header may be anybody's data. */
+function eventIdHeader(message: InMessage | undefined): { event_id_header?: string } {
+  const header = [message?.headers.event_id].flat()[0]?.toString() ?? '';
+  return /^[\w.:-]{1,200}$/.test(header) && !looksPersonal(header) ? { event_id_header: header } : {};
 }
 
 /** Sends the raw messages to the dead-letter topic, with what is wrong as headers. At least once. */

@@ -48,8 +48,9 @@ function predecessors(placed: readonly Placed[]): Map<string, number> {
   return versions;
 }
 
-async function verdictsOf(
-  parts: { store: AuditStore; keyring: Keyring },
+/** By offset, of events whose id has a record already: this very message's, one with the same content, or with other content. */
+export async function verdictsOf(
+  parts: { store: Pick<AuditStore, 'findEvents' | 'records'>; keyring: Keyring },
   logId: string,
   events: readonly Event[],
 ): Promise<Snapshot['verdicts']> {
@@ -78,7 +79,7 @@ async function verdictsOf(
 }
 
 async function contentsOf(
-  { store, keyring }: { store: AuditStore; keyring: Keyring },
+  { store, keyring }: { store: Pick<AuditStore, 'records'>; keyring: Keyring },
   ids: readonly string[],
 ): Promise<Map<string, string | undefined>> {
   const contents = new Map<string, string | undefined>();

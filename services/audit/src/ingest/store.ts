@@ -89,7 +89,21 @@ export interface DeadLetterDocument {
   raw_size: number;
   /** Only this many bytes are in `raw`; all of them are on the dead-letter topic. */
   raw_kept: number;
-  status: 'open';
+  /** The `event_id` header, which is part of what makes the event's identity. */
+  event_id_header?: string;
+  status: 'open' | 'replayed';
+  /** Who is at it, before anything is published. */
+  attempt?: LetterReplay;
+  /** Every event id under which it was (perhaps) published. */
+  attempts?: string[];
+  replayed?: LetterReplay;
+}
+
+/** As which event a dead letter is replayed, when and by whom. */
+export interface LetterReplay {
+  event_id: string;
+  at: Date;
+  by: string;
 }
 
 /**

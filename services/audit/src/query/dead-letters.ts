@@ -1,4 +1,3 @@
-import type { JsonValue } from '@biz/json';
 import type { Keyring } from '@biz/sealing';
 import type { Filter } from 'mongodb';
 import type { Collections } from '../collections.ts';
@@ -9,11 +8,14 @@ import { bindingOf, DEFAULT_PAGE_SIZE, fetchPage, readToken, writeToken } from '
 /** One page of dead letters, newest first. */
 export async function listDeadLetters(
   collections: Collections,
-  request: { page_size?: number; page_token?: string; code?: string },
+  request: { page_size?: number; page_token?: string; code?: string; status?: string },
   deadline: Date,
 ): Promise<{ letters: DeadLetterDocument[]; next_page_token: string }> {
-  const binding = bindingOf(['dead-letters', (request.code ?? '') as JsonValue]);
-  const filter: Record<string, unknown> = { ...(request.code && { code: request.code }) };
+  const binding = bindingOf(['dead-letters', request.code ?? '', request.status ?? '']);
+  const filter: Record<string, unknown> = {
+    ...(request.code && { code: request.code }),
+    ...(request.status && { status: request.status }),
+  };
   if (request.page_token) {
     const [time, id] = readToken(request.page_token, binding, ['number', 'string']);
     const at = new Date(time);
@@ -23,7 +25,7 @@ export async function listDeadLetters(
   const cursor = collections.deadLetters
     .find(filter as Filter<DeadLetterDocument>)
     .sort({ received_at: -1, _id: -1 })
-    .hint(request.code ? 'code_time' : 'time');
+    .hint(request.code ? 'code_time' : request.status ? 'status_time' : 'time');
   const { items, more } = await fetchPage(cursor, request.page_size || DEFAULT_PAGE_SIZE, deadline);
   const last = items.at(-1);
   return { letters: items, next_page_token: more && last ? writeToken([last.received_at.getTime(), last._id], binding) : '' };
@@ -48,6 +50,13 @@ export async function presentDeadLetters(keyring: Keyring, letters: readonly Dea
       received_at: letter.received_at.toISOString(),
       raw_base64: result?.ok ? result.text : '',
       raw_size: letter.raw_size,
+      raw_kept: letter.raw_kept,
+      status: letter.status,
+      ...(letter.replayed && {
+        replayed_event_id: letter.replayed.event_id,
+        replayed_at: letter.replayed.at.toISOString(),
+        replayed_by: letter.replayed.by,
+      }),
       sealed_fields: letter.raw !== null && !result?.ok && !erased ? ['raw_base64'] : [],
       erased_fields: erased ? ['raw_base64'] : [],
     };

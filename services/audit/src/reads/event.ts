@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from '@biz/json';
 import type { Call } from '@biz/rpc';
 import { indexKey } from '../keys.ts';
 import type { OwnEvent } from '../outbox.ts';
+import { looksPersonal } from '../personal.ts';
 import { openingFor } from '../query/scope.ts';
 import { isPersonal } from './methods.ts';
 import { MOST_LISTED, type Tally } from './tally.ts';
@@ -83,11 +84,4 @@ function shownValue(value: unknown, found: boolean): JsonValue {
   if (typeof value === 'boolean' || typeof value === 'number') return value;
   if (typeof value !== 'string') return withheld;
   return !found && looksPersonal(value) ? withheld : indexKey(value);
-}
-
-/** An e-mail address; or nothing but digits and punctuation, with as many digits as a CPF, a CNPJ or a telephone number has. */
-export function looksPersonal(text: string): boolean {
-  if (text.includes('@')) return true;
-  const digits = text.replaceAll(/\D/g, '').length;
-  return digits >= 10 && digits <= 14 && /^[\d\s().+/-]+$/.test(text);
 }

@@ -1,6 +1,7 @@
 import type { Signer } from '@biz/merkle';
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
+import type { LetterParts } from '../letters/replay.ts';
 import type { Outbox } from '../outbox.ts';
 import type { ReadLog } from '../reads/read-log.ts';
 
@@ -12,6 +13,8 @@ export interface RpcParts {
   signerOf: (logId: string) => Signer;
   /** Events of the audit service itself. */
   outbox: Outbox;
+  /** What the replay of dead letters works with. */
+  letters: LetterParts;
   /** Where reads are recorded. */
   reads: ReadLog;
   /** Records looked at in one query of a replay. */

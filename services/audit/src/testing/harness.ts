@@ -65,11 +65,11 @@ export async function auditHarness(options: { partitions?: number } = {}) {
     start: async (overrides: Overrides = {}, more: NodeJS.ProcessEnv = {}): Promise<RunningService> =>
       opened.use(await createAudit(auditConfig({ ...env, ...more }), log, overrides)),
     /** Sends messages, one after the other, and tells where they are. */
-    send: async (messages: readonly (kafkajs.Message | object)[], partition?: number): Promise<Place[]> => {
+    send: async (messages: readonly (kafkajs.Message | object)[], partition?: number, to = topic): Promise<Place[]> => {
       const places: Place[] = [];
       for (const message of messages) {
         const one = 'value' in message ? (message as kafkajs.Message) : { value: JSON.stringify(message) };
-        const [sent] = await sender.send({ topic, messages: [{ ...one, ...(partition !== undefined && { partition }) }] });
+        const [sent] = await sender.send({ topic: to, messages: [{ ...one, ...(partition !== undefined && { partition }) }] });
         places.push({ partition: sent?.partition ?? -1, offset: Number(sent?.baseOffset) });
       }
       return places;
