@@ -86,18 +86,13 @@ async function unheld({ claims }: Parts, wanted: readonly Wanted[]): Promise<Wan
   return wanted.filter(({ claim, stream }) => holders.get(claim.key) !== stream);
 }
 
-/** Takes what is free in one command; gives what is not. */
+/** Takes what nobody has, in one command; gives what somebody else has. */
 async function takeAllFree(parts: Parts, wanted: readonly Wanted[]): Promise<Wanted[]> {
   if (wanted.length === 0) return [];
-  const writes = wanted.map(({ stream, eventId, claim }) => ({
-    updateOne: {
-      filter: { _id: claim.key, stream_id: stream },
-      update: { $addToSet: { holders: eventId }, $currentDate: { claimed_at: true as const } },
-      upsert: true,
-    },
-  }));
+  const claimed_at = new Date(await serverTime(parts.db));
+  const taken = wanted.map(({ stream, eventId, claim }) => ({ _id: claim.key, stream_id: stream, holders: [eventId], claimed_at }));
   try {
-    await parts.claims.bulkWrite(writes, { ordered: false });
+    await parts.claims.insertMany(taken, { ordered: false });
     return [];
   } catch (error) {
     if (!isDuplicateKey(error)) throw error;

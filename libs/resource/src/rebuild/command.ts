@@ -27,28 +27,31 @@ interface Parts {
   progress: (text: string) => void;
 }
 
+/** The whole of a service's `src/rebuild.ts`: what `rebuildService` does with the process's arguments and environment; sets the exit code. */
+export async function runRebuild(subject: RebuildSubject): Promise<void> {
+  process.exitCode = await rebuildService(subject, process.argv.slice(2), process.env, (line) => console.log(line));
+}
+
 /**
- * The whole of a service's `src/rebuild.ts`: makes `current` again from the events, and with `--from-audit` first the events from the audit;
- * `--dry-run` only compares. Prints what it finds, and sets the exit code: 0, 1 when something differs or could not be made right, 2 when
- * it could not be done. The service may run meanwhile. Killed, it is run again.
+ * Makes `current` again from the events, and with `--from-audit` first the events from the audit; `--dry-run` only compares. Prints what
+ * it finds. Gives 0, or 1 when something differs or could not be made right, or 2 when it could not be done. The service may run
+ * meanwhile. Killed, it is run again.
  */
-export async function runRebuild(
+export async function rebuildService(
   subject: RebuildSubject,
-  args: readonly string[] = process.argv.slice(2),
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<void> {
-  const print = (line: string) => console.log(line);
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  print: (line: string) => void,
+): Promise<number> {
   try {
     const given = readArguments(args);
     const config = readRebuildConfig(subject.name, given, env);
-    process.exitCode = await connected(config, subject, (store) =>
-      work({ subject, store, given, audit: config.audit, print, progress: createProgress(print) }),
-    );
+    const progress = createProgress(print);
+    return await connected(config, subject, (store) => work({ subject, store, given, audit: config.audit, print, progress }));
   } catch (error) {
     const { code } = (error ?? {}) as { code?: string };
-    const isUsage = code?.startsWith('ERR_PARSE_ARGS') === true;
-    console.error(`${subject.name} could not be rebuilt: ${reasonOf(error)}${isUsage ? `\n${usage}` : ''}`);
-    process.exitCode = exits.failed;
+    print(`${subject.name} could not be rebuilt: ${reasonOf(error)}${code?.startsWith('ERR_PARSE_ARGS') ? `\n${usage}` : ''}`);
+    return exits.failed;
   }
 }
 

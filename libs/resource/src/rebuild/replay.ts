@@ -45,7 +45,7 @@ export async function* replayed(contract: Contract, process: string, audit: NonN
     } catch (error) {
       failures += 1;
       if (!isUnavailable(error) || failures > MOST_FAILURES) throw error;
-      await pause(FIRST_PAUSE_MS * 2 ** failures);
+      await pause(FIRST_PAUSE_MS * 2 ** (failures - 1));
     } finally {
       await stream.return?.();
     }
