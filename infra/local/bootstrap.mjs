@@ -12,6 +12,7 @@ const commands = {
   setup: undefined,
   start: 'infra/local/src/start.ts',
   status: 'infra/local/src/status.ts',
+  'dead-letters': 'infra/local/src/dead-letters.ts',
   rebuild: 'infra/local/src/rebuild.ts',
   test: 'infra/test/run.ts',
   bench: 'bench/src/run.ts',
