@@ -20,6 +20,11 @@ export function idFromKey(actor: string, key: string): string {
   return stringify(bytes);
 }
 
+/** The id of something that is made at a time and told by `key`: UUIDv7 (RFC 9562) whose random part follows from the key, so it sorts by time. */
+export function idAt(time: Date, key: string): string {
+  return v7({ msecs: time.getTime(), random: createHash('sha256').update(key).digest().subarray(0, 16) });
+}
+
 /** Now, or the given time, as RFC 3339 in UTC with milliseconds. */
 export function rfc3339(date: Date = new Date()): string {
   return date.toISOString();

@@ -1,5 +1,5 @@
 export { baseShape, readConfig, serviceShape } from './config.ts';
-export { idFromKey, newId, rfc3339 } from './ids.ts';
+export { idAt, idFromKey, newId, rfc3339 } from './ids.ts';
 export { createLog, type Log } from './log.ts';
 export { connectMongo, mongoTimeouts } from './mongo.ts';
 export { drainMs, type RunningService, runProcess } from './run.ts';

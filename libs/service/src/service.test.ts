@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { idFromKey, newId, readConfig, serviceShape, traceContext } from './index.ts';
+import { idAt, idFromKey, newId, readConfig, serviceShape, traceContext } from './index.ts';
 
 describe('readConfig', () => {
   const good = {
@@ -44,6 +44,14 @@ describe('ids', () => {
     expect(idFromKey('actor', 'key')).toBe(idFromKey('actor', 'key'));
     expect(idFromKey('actor', 'key')).not.toBe(idFromKey('actork', 'ey'));
     expect(idFromKey('actor', 'key')).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  });
+
+  it('of a time and a key are the same each time, and sort by time', () => {
+    const at = (ms: number, key: string) => idAt(new Date(ms), key);
+    expect(at(1_000, 'a')).toBe(at(1_000, 'a'));
+    expect(at(1_000, 'a')).not.toBe(at(1_000, 'b'));
+    expect(at(1_000, 'z') < at(1_001, 'a')).toBe(true);
+    expect(at(0x0193_4f3a_7c00, 'a')).toMatch(/^01934f3a-7c00-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Binary, Collection, Db, IndexDescription } from 'mongodb';
-import type { DeadLetterDocument, EntityDocument, FindingDocument, LogState, VoidDocument } from './ingest/store.ts';
+import type { FindingDocument } from './completeness/finding.ts';
+import type { DeadLetterDocument, EntityDocument, LogState, VoidDocument } from './ingest/store.ts';
 import type { RecordDocument } from './record.ts';
 
 /** How far a log is. */
@@ -108,7 +109,17 @@ export const indexes: Record<'records' | 'entities' | 'ownerships' | 'findings' 
     { name: 'document', key: { company_id: 1, blind_document: 1 } },
     { name: 'email', key: { company_id: 1, blind_email: 1 } },
   ],
-  findings: [{ name: 'status', key: { status: 1, found_at: 1 } }],
+  findings: [
+    // Lists: of one company and across them, of one status and of all.
+    { name: 'time', key: { found_at: 1, _id: 1 } },
+    { name: 'status_time', key: { status: 1, found_at: 1, _id: 1 } },
+    { name: 'company_time', key: { company_id: 1, found_at: 1, _id: 1 } },
+    { name: 'company_status_time', key: { company_id: 1, status: 1, found_at: 1, _id: 1 } },
+    // What is to be healed.
+    { name: 'status_kind', key: { status: 1, kind: 1, _id: 1 } },
+    // What is to be told.
+    { name: 'untold', key: { untold: 1, _id: 1 }, partialFilterExpression: { untold: true } },
+  ],
   deadLetters: [
     { name: 'time', key: { received_at: 1, _id: 1 } },
     { name: 'code_time', key: { code: 1, received_at: 1, _id: 1 } },

@@ -3,6 +3,8 @@ import { z } from 'zod';
 
 const count = (value: number) => z.coerce.number().int().positive().default(value);
 
+const seconds = (value: number) => z.coerce.number().positive().default(value);
+
 const shape = {
   ...serviceShape,
   MONGODB_DATABASE: z.string().min(1).default('audit'),
@@ -35,6 +37,13 @@ const shape = {
   OUTBOX_KEEP_DAYS: count(30),
   /** Records looked at in one query while a service gets its events back. */
   REPLAY_SPAN: count(5_000),
+  /** Seconds between comparisons of what has changed with the services, and between those of everything. */
+  RECONCILE_EVERY_SECONDS: seconds(60),
+  RECONCILE_FULL_EVERY_SECONDS: seconds(3_600),
+  /** Seconds for which an event that was published is on its way, and no finding. */
+  RECONCILE_GRACE_SECONDS: seconds(30),
+  /** Most findings that one comparison with a service opens; the next one goes on. */
+  RECONCILE_FINDINGS: count(10_000),
 };
 
 /** The only reader of the environment. Throws one Error that names every fault. */

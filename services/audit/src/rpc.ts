@@ -1,5 +1,6 @@
 import type { Handler, StreamHandler } from '@biz/rpc';
 import { audited } from './reads/audited.ts';
+import { completenessHandlers } from './rpc/completeness.ts';
 import { deadLetterHandlers } from './rpc/dead-letters.ts';
 import { integrityHandlers } from './rpc/integrity.ts';
 import { ownershipHandlers } from './rpc/ownerships.ts';
@@ -8,7 +9,7 @@ import { recordHandlers } from './rpc/records.ts';
 import { replayHandlers } from './rpc/replay.ts';
 
 /** The services of the contract that this process offers. */
-export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService', 'biz.audit.v1.DeadLetterService', 'biz.audit.v1.ReplayService'];
+export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService', 'biz.audit.v1.CompletenessService', 'biz.audit.v1.DeadLetterService', 'biz.audit.v1.ReplayService'];
 
 /** Request → query → response, one file a group; reads are recorded. Names of methods are unique over all of them. */
 export function createHandlers(parts: RpcParts): Record<string, Handler | StreamHandler> {
@@ -17,6 +18,7 @@ export function createHandlers(parts: RpcParts): Record<string, Handler | Stream
     ...ownershipHandlers(parts),
     ...deadLetterHandlers(parts),
     ...integrityHandlers(parts),
+    ...completenessHandlers(parts),
     ...replayHandlers(parts),
   });
 }

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
 import { loadContract } from '@biz/protos';
+import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer } from '@biz/rpc';
 import { createKeyring, readKek } from '@biz/sealing';
 import { connectMongo, type Log, type RunningService } from '@biz/service';
 import { collectionsOf, ensureIndexes } from './collections.ts';
+import { startReconciler, startTelling } from './completeness/index.ts';
+import { ownEvents, reconcilerParts } from './completeness/wiring.ts';
 import type { AuditConfig } from './config.ts';
 import { type IngestParts, ingest } from './ingest/ingest.ts';
 import { createMongoStore } from './ingest/mongo-store.ts';
@@ -51,10 +54,14 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const store = createMongoStore(collections);
   const limits = { maxBytes: config.ENVELOPE_MAX_BYTES, maxDepth: 64 };
   const letters: LetterParts = { collections, keyring, store, outbox, producer: bus.producer(), topic: config.AUDIT_TOPIC, limits };
+  const contract = loadContract();
+  stack.use(startTelling({ db, collections, outbox, log }));
+  const reconciler = stack.use(startReconciler(reconcilerParts(config, { db, collections, contract, bus, log })));
+  const rpcParts = { collections, keyring, outbox, reads, letters, signerOf, reconciler, replaySpan: config.REPLAY_SPAN };
   const server = await createRpcServer({
-    contract: loadContract(),
-    services,
-    handlers: createHandlers({ collections, keyring, outbox, reads, letters, signerOf, replaySpan: config.REPLAY_SPAN }),
+    contract,
+    services: [...services, reconciliationService],
+    handlers: { ...createHandlers(rpcParts), ...reconciliationHandlers(ownEvents(db)) },
     listen: config.GRPC_LISTEN,
     tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
     allowedPeers: config.ALLOWED_PEERS,

@@ -1,7 +1,8 @@
 import type { Batch, BusProducer, InMessage } from '@biz/bus';
 import { defaultLimits, type EnvelopeLimits } from '@biz/envelope';
 import type { Keyring } from '@biz/sealing';
-import { entityKey, logId, recordId } from '../keys.ts';
+import { type FindingDocument, versionDiffers } from '../completeness/finding.ts';
+import { logId, recordId } from '../keys.ts';
 import { type RecordDocument, recordOf, type SealedTexts } from '../record.ts';
 import { lettersOf, publishLetters } from './dead-letters.ts';
 import { type LogPending, Pending } from './pending.ts';
@@ -9,7 +10,7 @@ import { type Leaf, type NewRecord, type Plan, planBatch } from './plan.ts';
 import { readMessage } from './reading.ts';
 import { sealEvents } from './seal.ts';
 import { takeSnapshot } from './snapshot.ts';
-import type { AuditStore, FindingDocument, VoidDocument } from './store.ts';
+import type { AuditStore, VoidDocument } from './store.ts';
 import { edgeOf, growTree } from './tree.ts';
 
 export interface IngestParts {
@@ -178,17 +179,8 @@ async function applyEffects(
 }
 
 function findingsOf(log: string, leaves: readonly Leaf[], foundAt: Date): FindingDocument[] {
-  return leaves
-    .filter(({ event, version }) => event.entity_version !== null && event.entity_version !== version)
-    .map(({ event, version, leaf_index }) => ({
-      _id: `version_differs:${recordId(log, leaf_index)}`,
-      kind: 'version_differs',
-      entity_key: entityKey(event.company_id, event.entity_type, event.entity_id),
-      record_id: recordId(log, leaf_index),
-      company_id: event.company_id,
-      named_version: event.entity_version as number,
-      version,
-      found_at: foundAt,
-      status: 'open',
-    }));
+  return leaves.flatMap(({ event, version, leaf_index }) => {
+    if (event.entity_version === null || event.entity_version === version) return [];
+    return [versionDiffers({ ...event, record_id: recordId(log, leaf_index), version, named_version: event.entity_version }, foundAt)];
+  });
 }

@@ -1,4 +1,5 @@
 import type { Edge, Tile } from '@biz/merkle';
+import type { FindingDocument } from '../completeness/finding.ts';
 import type { RecordDocument } from '../record.ts';
 import type { EntityState, Placed } from './plan.ts';
 
@@ -61,18 +62,6 @@ export interface OwnershipMerge {
   blind_email: string[];
   /** Leaves of the log, ascending: those above what the ownership already counts are added. */
   leaves: number[];
-}
-
-export interface FindingDocument {
-  _id: string;
-  kind: 'version_differs';
-  entity_key: string;
-  record_id: string;
-  company_id: string | null;
-  named_version: number;
-  version: number;
-  found_at: Date;
-  status: 'open';
 }
 
 export interface DeadLetterDocument {

@@ -1,6 +1,7 @@
 import type { Signer } from '@biz/merkle';
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
+import type { Reconciler } from '../completeness/index.ts';
 import type { LetterParts } from '../letters/replay.ts';
 import type { Outbox } from '../outbox.ts';
 import type { ReadLog } from '../reads/read-log.ts';
@@ -13,6 +14,8 @@ export interface RpcParts {
   signerOf: (logId: string) => Signer;
   /** Events of the audit service itself. */
   outbox: Outbox;
+  /** Compares the audit with every service; `checkCompleteness` gives the verdict. */
+  reconciler: Reconciler;
   /** What the replay of dead letters works with. */
   letters: LetterParts;
   /** Where reads are recorded. */

@@ -1,10 +1,10 @@
 import { type Edge, EMPTY_EDGE, type Tile } from '@biz/merkle';
+import type { FindingDocument } from '../completeness/finding.ts';
 import type { EntityState } from '../ingest/plan.ts';
 import type {
   AuditStore,
   DeadLetterDocument,
   EntityDocument,
-  FindingDocument,
   LogAdvance,
   OwnershipMerge,
   VoidDocument,
