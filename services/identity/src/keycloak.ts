@@ -1,5 +1,5 @@
 import { AppError } from '@biz/errors';
-import { createServiceAccount, type ServiceAccount } from './service-account.ts';
+import { createServiceAccount, type ServiceAccount } from '@biz/keycloak';
 
 export type KeycloakOptions = {
   /** Without a path, for example `http://127.0.0.1:8080`. */

@@ -1,5 +1,8 @@
+// a package that imports this one compiles its sources, and sees ambient declarations only by this
+/// <reference path="./keycloak-connect.d.ts" />
 import { AppError } from '@biz/errors';
 import GrantManager from 'keycloak-connect/middleware/auth-utils/grant-manager.js';
+import { within } from './within.ts';
 
 export type ServiceAccountOptions = {
   readonly url: string;
@@ -79,14 +82,6 @@ class PlainGrantManager extends GrantManager {
 function isTokenAnswer(value: unknown): value is TokenAnswer {
   const answer = value as Partial<TokenAnswer> | null;
   return typeof answer?.access_token === 'string' && typeof answer.expires_in === 'number';
-}
-
-/** keycloak-connect sets no time limit; the socket of a Keycloak that hangs ends when Keycloak does. */
-function within<T>(work: Promise<T>, ms: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }
 
 type Grant = { readonly token: string; readonly until: number };
