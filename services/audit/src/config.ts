@@ -44,6 +44,9 @@ const shape = {
   RECONCILE_GRACE_SECONDS: seconds(30),
   /** Most findings that one comparison with a service opens; the next one goes on. */
   RECONCILE_FINDINGS: count(10_000),
+  /** Records of an export that are opened and written at once, and records or index entries that one query of it looks at. */
+  EXPORT_BATCH: count(500),
+  EXPORT_SPAN: count(5_000),
 };
 
 /** The only reader of the environment. Throws one Error that names every fault. */

@@ -2,6 +2,7 @@ import type { Handler, StreamHandler } from '@biz/rpc';
 import { audited } from './reads/audited.ts';
 import { completenessHandlers } from './rpc/completeness.ts';
 import { deadLetterHandlers } from './rpc/dead-letters.ts';
+import { exportHandlers } from './rpc/export.ts';
 import { integrityHandlers } from './rpc/integrity.ts';
 import { ownershipHandlers } from './rpc/ownerships.ts';
 import type { RpcParts } from './rpc/parts.ts';
@@ -9,7 +10,7 @@ import { recordHandlers } from './rpc/records.ts';
 import { replayHandlers } from './rpc/replay.ts';
 
 /** The services of the contract that this process offers. */
-export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService', 'biz.audit.v1.CompletenessService', 'biz.audit.v1.DeadLetterService', 'biz.audit.v1.ReplayService'];
+export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService', 'biz.audit.v1.CompletenessService', 'biz.audit.v1.DeadLetterService', 'biz.audit.v1.ReplayService', 'biz.audit.v1.ExportService'];
 
 /** Request → query → response, one file a group; reads are recorded. Names of methods are unique over all of them. */
 export function createHandlers(parts: RpcParts): Record<string, Handler | StreamHandler> {
@@ -20,5 +21,6 @@ export function createHandlers(parts: RpcParts): Record<string, Handler | Stream
     ...integrityHandlers(parts),
     ...completenessHandlers(parts),
     ...replayHandlers(parts),
+    ...exportHandlers(parts),
   });
 }

@@ -57,7 +57,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const contract = loadContract();
   stack.use(startTelling({ db, collections, outbox, log }));
   const reconciler = stack.use(startReconciler(reconcilerParts(config, { db, collections, contract, bus, log })));
-  const rpcParts = { collections, keyring, outbox, reads, letters, signerOf, reconciler, replaySpan: config.REPLAY_SPAN };
+  const rpcParts = { collections, keyring, outbox, reads, letters, signerOf, reconciler, replaySpan: config.REPLAY_SPAN, exporting: { model: contract.message('biz.audit.v1.Record'), batch: config.EXPORT_BATCH, span: config.EXPORT_SPAN } };
   const server = await createRpcServer({
     contract,
     services: [...services, reconciliationService],

@@ -4,8 +4,9 @@ import { type FindCursor, MongoServerError } from 'mongodb';
 
 export const DEFAULT_PAGE_SIZE = 50;
 /** The longest that a list may search, in milliseconds. */
-const SEARCH_MS = 6_000;
-const TIME_LIMIT_EXCEEDED = 50;
+export const SEARCH_MS = 6_000;
+/** Code of MongoDB's error for that. */
+export const TIME_LIMIT_EXCEEDED = 50;
 
 export type Order = 1 | -1;
 

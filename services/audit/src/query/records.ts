@@ -47,11 +47,7 @@ export async function listRecords(
 ): Promise<RecordPage> {
   const order: Order = (page.order || page.defaultOrder) === 'asc' ? 1 : -1;
   const binding = bindingOf(['records', scope as JsonValue, { ...filters } as JsonValue, order]);
-  const filter = filterOf(scope, filters);
-  if (scope !== 'all' && scope.length === 0) {
-    return { records: [], next_page_token: '' };
-  }
-  const walk = filters.entity_id ? await byVersion(collections, scope, filters, filter) : byTime(scope, filters, filter);
+  const walk = await walkOf(collections, scope, filters);
   if (walk === undefined) {
     return { records: [], next_page_token: '' };
   }
@@ -66,6 +62,15 @@ export async function listRecords(
   return { records: items, next_page_token: more && last ? writeToken(walk.position(last), binding) : '' };
 }
 
+/** How the records that the filters let through are found and in which order; undefined when there can be none. */
+export async function walkOf(collections: Collections, scope: Scope, filters: RecordFilters): Promise<Walk | undefined> {
+  if (scope !== 'all' && scope.length === 0) {
+    return undefined;
+  }
+  const filter = filterOf(scope, filters);
+  return filters.entity_id ? byVersion(collections, scope, filters, filter) : byTime(scope, filters, filter);
+}
+
 /** One record; undefined also for one of another company. */
 export async function getRecord(collections: Collections, scope: Scope, id: string): Promise<RecordDocument | undefined> {
   const record = await collections.events.findOne({ _id: id, kind: 'event' });
@@ -74,7 +79,7 @@ export async function getRecord(collections: Collections, scope: Scope, id: stri
 
 type RecordFilter = Record<string, unknown>;
 
-interface Walk {
+export interface Walk {
   filter: RecordFilter;
   index: string;
   sort: string[];
@@ -85,7 +90,8 @@ interface Walk {
 
 const plainFilters = ['entity_type', 'ownership_id', 'owner_id', 'event_type', 'action_type', 'producer_service'] as const;
 
-function filterOf(scope: Scope, filters: RecordFilters): RecordFilter {
+/** What the filters and the caller's companies say of a record. */
+export function filterOf(scope: Scope, filters: RecordFilters): RecordFilter {
   const filter: RecordFilter = { kind: 'event' };
   if (scope !== 'all') {
     filter.company_id = scope.length === 1 ? indexKey(scope[0] as string) : { $in: scope.map(indexKey) };

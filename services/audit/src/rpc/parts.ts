@@ -1,4 +1,5 @@
 import type { Signer } from '@biz/merkle';
+import type { MessageModel } from '@biz/protos';
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
 import type { Reconciler } from '../completeness/index.ts';
@@ -20,6 +21,8 @@ export interface RpcParts {
   letters: LetterParts;
   /** Where reads are recorded. */
   reads: ReadLog;
+  /** The message `Record`, and how an export reads. */
+  exporting: { model: MessageModel; batch: number; span: number };
   /** Records looked at in one query of a replay. */
   replaySpan: number;
 }
