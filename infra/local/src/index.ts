@@ -1,3 +1,3 @@
 export { type LaunchedFleet, launchFleet } from './launch.ts';
-export { layoutOf } from './layout.ts';
+export { layoutOf, repository } from './layout.ts';
 export { type RunFile, readRunFile } from './run-file.ts';
