@@ -9,6 +9,9 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     project.provide('localDir', running);
     return undefined;
   }
+  // What the audit lacks is looked for once a minute otherwise.
+  process.env.RECONCILE_EVERY_SECONDS = '2';
+  process.env.RECONCILE_GRACE_SECONDS = '2';
   const fleet = await launchFleet();
   project.provide('localDir', fleet.folder);
   return async () => {

@@ -12,7 +12,7 @@ const STOP_MS = 12_000;
 export const services: readonly ServiceEntry[] = [
   {
     name: 'audit',
-    env: (fleet) => ({ CHECKPOINT_KEY_FILE: fleet.checkpoints.keyFile, CHECKPOINT_FILE: fleet.checkpoints.file }),
+    env: (fleet) => ({ CHECKPOINT_KEY_FILE: fleet.checkpoints.keyFile, CHECKPOINT_FILE: fleet.checkpoints.file, ...fleet.reconcile }),
   },
   { name: 'cost-center' },
   { name: 'client-contractor' },
@@ -137,4 +137,6 @@ export interface Fleet {
   smtpUrl: string;
   keycloak: { url: string; realm: string; identitySecretFile: string };
   logLevel: string;
+  /** Settings of the audit's comparison with the services (RECONCILE_…) that the start was given. */
+  reconcile?: Readonly<Record<string, string>>;
 }

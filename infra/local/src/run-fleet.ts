@@ -124,6 +124,9 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
     smtpUrl: engines.mail.address,
     keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity },
     logLevel: process.env.LOG_LEVEL || 'info',
+    reconcile: Object.fromEntries(
+      Object.entries(process.env).flatMap(([name, value]) => (name.startsWith('RECONCILE_') && value ? [[name, value]] : [])),
+    ),
   };
 }
 
