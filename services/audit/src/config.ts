@@ -35,6 +35,8 @@ const shape = {
   CHECKPOINT_EVERY_MS: count(1_000),
   /** Days that the audit's own events stay in its outbox once they are published; their records stay for good. */
   OUTBOX_KEEP_DAYS: count(30),
+  /** Seconds without a sign of life after which a read that was being streamed is recorded as interrupted. */
+  OPEN_READ_SECONDS: count(60),
   /** Records looked at in one query while a service gets its events back. */
   REPLAY_SPAN: count(5_000),
   /** Seconds between comparisons of what has changed with the services, and between those of everything. */

@@ -49,7 +49,8 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
       log,
     }),
   );
-  const reads = stack.use(createReadLog({ outbox, openReads: db.collection<OpenReadDocument>('open_reads'), log }));
+  const openReads = db.collection<OpenReadDocument>('open_reads');
+  const reads = stack.use(createReadLog({ outbox, openReads, log, patienceMs: config.OPEN_READ_SECONDS * 1_000 }));
   const signerOf = logSigners(config.CHECKPOINT_ORIGIN, config.CHECKPOINT_KEY);
   const store = createMongoStore(collections);
   const limits = { maxBytes: config.ENVELOPE_MAX_BYTES, maxDepth: 64 };

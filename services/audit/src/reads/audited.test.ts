@@ -110,11 +110,11 @@ describe('a read', () => {
 
   it('of many lists some and counts all', async () => {
     const book = notebook();
-    const many = Array.from({ length: 150 }, (_, n) => ({ record_id: `r-${n}`, ownership_id: n === 0 ? 'x'.repeat(900) : `own-${n}` }));
+    const many = Array.from({ length: 250 }, (_, n) => ({ record_id: `r-${n}`, ownership_id: n === 0 ? 'x'.repeat(900) : `own-${n}` }));
     await ask(async () => ({ items: many }), {}, callOf('ListRecords'), book);
-    expect(book.events[0]?.data).toMatchObject({ ownership_count: 150, count: 150 });
+    expect(book.events[0]?.data).toMatchObject({ ownership_count: 250, count: 250 });
     const named = book.events[0]?.data.ownership_ids as string[];
-    expect([named.length, named[0], named[99]]).toEqual([100, expect.stringMatching(/^#[0-9a-f]{64}$/), 'own-99']);
+    expect([named.length, named[0], named[199]]).toEqual([200, expect.stringMatching(/^#[0-9a-f]{64}$/), 'own-199']);
   });
 
   it('of what an answer does not name one by one is told by the handler', async () => {

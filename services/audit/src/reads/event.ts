@@ -9,7 +9,8 @@ import { MOST_LISTED, type Tally } from './tally.ts';
 
 /**
  * How a read ended. `answered`: all of it was given; `not_found`: there was nothing; `cancelled`: the caller went away; `failed`: it broke
- * off; `interrupted`: the process ended meanwhile. Of the last three, `count` is what was given at least.
+ * off; `interrupted`: the process ended meanwhile. Of `cancelled` and `failed` the count is what was given at most, of `interrupted` what
+ * was known some seconds before.
  */
 export type Outcome = 'answered' | 'not_found' | 'cancelled' | 'failed' | 'interrupted';
 

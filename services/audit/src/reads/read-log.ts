@@ -35,7 +35,7 @@ export interface ReadLogOptions {
   /** Reads that are being answered. */
   openReads: Collection<OpenReadDocument>;
   log: Pick<Log, 'warn'>;
-  /** How often a process tells that its reads go on, in ms. */
+  /** How often a process tells that its reads go on, in ms; a twelfth of the patience when not given. */
   beatMs?: number;
   /** After this long without a beat a read is recorded as interrupted, in ms; by our own clock, so nobody's is compared. */
   patienceMs?: number;
@@ -43,16 +43,19 @@ export interface ReadLogOptions {
 
 interface Own {
   interrupted: () => OwnEvent;
+  /** Its document was written: only then is it missed. */
+  there: boolean;
   gone: AbortController;
 }
 
-export function createReadLog({ outbox, openReads, log, beatMs = 5_000, patienceMs = 60_000 }: ReadLogOptions): ReadLog {
+export function createReadLog(options: ReadLogOptions): ReadLog {
+  const { outbox, openReads, log, patienceMs = 60_000, beatMs = patienceMs / 12 } = options;
   const own = new Map<string, Own>();
   const seen = new Map<string, { beat: number; since: number }>();
 
   /** Tells that the reads of this process go on, and how far they are. */
   async function beat(): Promise<void> {
-    const mine = [...own];
+    const mine = [...own].filter(([, { there }]) => there);
     if (mine.length === 0) return;
     const updates = mine.map(([_id, { interrupted }]) => ({
       updateOne: { filter: { _id }, update: { $inc: { beat: 1 }, $set: { event: interrupted() } } },
@@ -97,13 +100,15 @@ export function createReadLog({ outbox, openReads, log, beatMs = 5_000, patience
     async begin(id, interrupted) {
       const gone = new AbortController();
       // Before it is there, so that our own sweep never takes it for somebody else's.
-      own.set(id, { interrupted, gone });
+      const mine = { interrupted, there: false, gone };
+      own.set(id, mine);
       try {
         await openReads.insertOne({ _id: id, event: interrupted(), beat: 0 });
       } catch (cause) {
         own.delete(id);
         throw new AppError('unavailable', 'The audit cannot record this read; try again in a moment.', { cause });
       }
+      mine.there = true;
       return {
         signal: gone.signal,
         async end(ended) {

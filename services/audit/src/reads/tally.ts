@@ -1,8 +1,8 @@
 import type { Call } from '@biz/rpc';
 import { indexKey } from '../keys.ts';
 
-/** Ids that a read record lists by name; beyond, they are only counted. */
-export const MOST_LISTED = 100;
+/** Ids that a read record lists by name, as many as the largest page can have; beyond, they are only counted. */
+export const MOST_LISTED = 200;
 /** Ids that are told apart in one read; beyond, their number is `at least`. It bounds the memory of an export. */
 const MOST_DISTINCT = 10_000;
 
