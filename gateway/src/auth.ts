@@ -8,6 +8,8 @@ import type { KeySource } from './keys.ts';
 export type Principal = {
   /** Identity's user id when the token has it, else the identity provider's subject. */
   readonly id: string;
+  /** The name that the person logs in with; undefined when the token does not say. */
+  readonly username: string | undefined;
   readonly roles: readonly string[];
   readonly companies: readonly string[];
   readonly clients: readonly string[];
@@ -74,7 +76,7 @@ async function verify(token: string, keys: KeySource, rules: JWTVerifyOptions): 
     if (payload.typ !== 'Bearer') throw refusal('It is not an access token.');
     return payload;
   } catch (error) {
-    throw error instanceof AppError ? error : tokenError(error);
+    throw tokenError(error);
   }
 }
 
@@ -91,7 +93,8 @@ function refuseOwnKeys(token: string): void {
 }
 
 /** Says what is wrong with a token. jose's error is not kept as the cause: it holds the token's claims, and a cause may be logged. */
-function tokenError(error: unknown): AppError {
+export function tokenError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
   if (error instanceof errors.JWTExpired) return new AppError('token_expired', 'The token has expired; get a new one.');
   if (error instanceof errors.JWTClaimValidationFailed) return refusal(`Its claim "${error.claim}" is missing or not acceptable.`);
   if (error instanceof errors.JOSEAlgNotAllowed) return refusal('Its algorithm is not accepted.');
@@ -107,6 +110,7 @@ function principalOf(payload: JWTPayload): Principal {
   const realm = payload.realm_access as { roles?: unknown } | undefined;
   return {
     id: texts(payload.user_id)[0] ?? String(payload.sub),
+    username: texts(payload.preferred_username)[0],
     roles: texts(realm?.roles).filter((role) => knownRoles.has(role)),
     companies: texts(payload.companies),
     clients: texts(payload.clients),

@@ -13,6 +13,13 @@ const list = (separator: string) =>
         .filter(Boolean),
     );
 
+/** Session keys: 32 bytes each, base64, with commas or white space between; the first seals, all open. */
+const keys = z
+  .string()
+  .transform((text) => text.split(/[\s,]+/).filter(Boolean))
+  .transform((parts) => parts.map((part) => Buffer.from(part, 'base64')))
+  .refine((list) => list.length > 0 && list.every((key) => key.length === 32), 'must be keys of 32 bytes in base64');
+
 const whole = (fallback: number, least = 1) => z.coerce.number().int().min(least).max(2_147_483_647).default(fallback);
 
 /** Signature algorithms a token may have: asymmetric ones only, so that a public key can never be taken for a shared secret. */
@@ -44,6 +51,22 @@ const shape = {
   OIDC_JWKS_TIMEOUT_MS: z.coerce.number().int().min(1).max(5_000).default(3_000),
   /** Difference of clocks that is forgiven in `exp` and `nbf`. */
   OIDC_CLOCK_TOLERANCE_SECONDS: whole(5, 0),
+  /** The client that people log in through. Without its secret and a SESSION_KEY there are no logins, only bearer tokens. */
+  OIDC_CLIENT_ID: z.string().min(1).default('biz-gateway'),
+  OIDC_CLIENT_SECRET: z.string().min(1).optional(),
+  /** The realm as the gateway reaches it, where that is not the issuer. */
+  OIDC_BACKCHANNEL_URL: z.url().optional(),
+  /** Patience with the token endpoint, in a login, a refresh and a logout. */
+  OIDC_TOKEN_TIMEOUT_MS: z.coerce.number().int().min(1).max(10_000).default(5_000),
+  SESSION_KEY: keys.optional(),
+  /** A session that is not used for so long has ended. */
+  SESSION_IDLE_SECONDS: whole(1_800, 10),
+  /** A session ends after this, however much it is used. */
+  SESSION_ABSOLUTE_SECONDS: whole(36_000, 10),
+  /** An access token is renewed so long before it ends; at most half of its life. */
+  SESSION_REFRESH_AHEAD_SECONDS: whole(60, 0),
+  /** How long a person may take to log in. */
+  LOGIN_SECONDS: whole(600, 10),
   /** Addresses or networks (CIDR, or loopback, linklocal, uniquelocal) whose `X-Forwarded-For` is believed, with commas between. */
   TRUSTED_PROXIES: list(',').pipe(z.array(z.string().refine(isNetwork, 'is no address or network'))),
   /** Folders with further `.proto` files, with colons between. */
@@ -71,7 +94,12 @@ export type GatewayConfig = ReturnType<typeof readGatewayConfig>;
 
 /** The gateway's settings; throws one Error that names every fault. */
 export function readGatewayConfig(env: NodeJS.ProcessEnv = process.env) {
-  return readConfig(shape, env);
+  const config = readConfig(shape, env);
+  const { SESSION_KEY, OIDC_CLIENT_SECRET, PUBLIC_URL } = config;
+  if ((SESSION_KEY || OIDC_CLIENT_SECRET) && !(SESSION_KEY && OIDC_CLIENT_SECRET && PUBLIC_URL)) {
+    throw new Error('Logins need SESSION_KEY, OIDC_CLIENT_SECRET and PUBLIC_URL together.');
+  }
+  return config;
 }
 
 /** Names of all settings, for the test that the README lists exactly them. */

@@ -111,7 +111,7 @@ describe('a proto added at run time', () => {
       operationId: 'GreetingService_Greet',
       summary: 'Greets somebody',
       tags: ['Greeting'],
-      security: [{ bearer: [] }],
+      security: [{ bearer: [] }, { session: [] }],
     });
     expect(operation.description).toContain('Roles: auditor.');
     expect(operation.requestBody.content['application/json'].schema.properties.cpf).toEqual({
@@ -148,6 +148,7 @@ describe('the API document', () => {
     expect(headers.map(({ name, required }: { name: string; required?: boolean }) => [name, Boolean(required)])).toEqual([
       ['If-Match', true],
       ['Idempotency-Key', false],
+      ['X-CSRF', false],
       ['X-Company-Id', false],
       ['traceparent', false],
     ]);

@@ -17,7 +17,7 @@ export function describeRoute(method: MethodModel): FastifySchema {
     summary: method.comment.split(/[.;:]\s/)[0]?.replace(/\.$/, '') || method.name,
     description: description(method),
     tags: [tagOf(method.service)],
-    security: [{ bearer: [] }],
+    security: [{ bearer: [] }, { session: [] }],
     headers: headers(method),
     response: { [method.rules.status]: success(method), ...problems(method) },
     ...(params ? { params } : {}),
@@ -55,8 +55,8 @@ function headers(method: MethodModel): JsonSchema {
   ]);
   const properties = {
     ...Object.fromEntries(own),
-    ...(isWrite ? { 'Idempotency-Key': idempotencyKey } : {}),
-    'X-Company-Id': companyId,
+    ...(isWrite ? { 'Idempotency-Key': idempotencyKey, 'X-CSRF': csrf } : {}),
+    'X-Company-Id': companyIdHeader,
     traceparent: { type: 'string', description: 'W3C trace context to continue.' },
   };
   return { type: 'object', properties, required: fields.some(({ rules }) => rules.required) ? ['If-Match'] : [] };
@@ -69,7 +69,9 @@ const idempotencyKey: JsonSchema = {
   description: 'The same key and body give the same answer, so that a write can be sent again; another body is 409.',
 };
 
-const companyId: JsonSchema = {
+const csrf: JsonSchema = { type: 'string', enum: ['1'], description: 'Needed with a session cookie.' };
+
+export const companyIdHeader: JsonSchema = {
   type: 'string',
   maxLength: 128,
   description: 'Chooses among the companies of the token; needed only with several.',
@@ -113,6 +115,7 @@ function problems(method: MethodModel): Record<string, JsonSchema> {
     'no_company',
     'wrong_company',
     'wrong_client',
+    ...(isWrite ? (['cross_site_request'] as const) : []),
     ...(http?.params.length ? (['not_found'] as const) : []),
     ...(isWrite ? (['conflict', 'already_exists', 'version_conflict', 'idempotency_conflict'] as const) : []),
     ...(versioned ? (['version_mismatch'] as const) : []),
@@ -123,6 +126,11 @@ function problems(method: MethodModel): Record<string, JsonSchema> {
     'unavailable',
     'timeout',
   ];
+  return problemAnswers(codes);
+}
+
+/** The problem documents of the given codes, by status. */
+export function problemAnswers(codes: readonly ErrorCode[]): Record<string, JsonSchema> {
   const byStatus = [...Map.groupBy(codes, (code) => errorCodeEntry(code).http)];
   return Object.fromEntries(byStatus.map(([status, list]) => [status, problem(list)]));
 }
@@ -134,9 +142,24 @@ function problem(codes: readonly ErrorCode[]): JsonSchema {
 
 const guide = `REST in front of the fleet's gRPC services, derived from their protos.
 
-Send \`Authorization: Bearer <access token>\`. Lists are paged: \`page_size\`, and \`page_token\` from \`next_page_token\` of the page before.
+Send \`Authorization: Bearer <access token>\`; browsers log in at \`/v1/auth/login\`. Lists are paged: \`page_size\`, and \`page_token\` from \`next_page_token\` of the page before.
 Errors are problem documents (RFC 9457); a fault's \`path\` is a JSON Pointer to the field, in whichever part of the request it came, or
 \`/headers/<name>\`. Every answer has \`x-trace-id\`.`;
+
+/** How a request says who calls, for the API document. */
+const securitySchemes = {
+  bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+  session: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: '__Host-session',
+    description:
+      "A browser's session, from `/v1/auth/login`. With it, what is not GET needs `X-CSRF: 1` and must come from a page of this origin " +
+      `(${errorCodeEntry('cross_site_request').http} \`cross_site_request\`). An \`Authorization\` header goes before it.`,
+  },
+} as const;
+
+const sessionTag = { name: 'Session', description: 'Who the caller is, and logins of people.' };
 
 /** Settings of @fastify/swagger for the services that have routes. */
 export function openApiOptions(services: readonly ServiceModel[], publicUrl: string | undefined): FastifyDynamicSwaggerOptions {
@@ -145,8 +168,8 @@ export function openApiOptions(services: readonly ServiceModel[], publicUrl: str
       openapi: '3.1.1',
       info: { title: 'Biz Retail', version: '1.0.0', description: guide },
       servers: [{ url: publicUrl ?? '/' }],
-      tags: services.map((service) => ({ name: tagOf(service), description: service.comment })),
-      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+      tags: [...services.map((service) => ({ name: tagOf(service), description: service.comment })), sessionTag],
+      components: { securitySchemes },
     },
     refResolver: { buildLocalReference: (json, _base, _fragment, index) => (typeof json.$id === 'string' ? json.$id : `def-${index}`) },
     transformObject: (document) => withoutOwnKeywords('openapiObject' in document ? document.openapiObject : {}),

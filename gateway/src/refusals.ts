@@ -26,6 +26,7 @@ const refusalCodes: ReadonlySet<ErrorCode> = new Set([
   'no_company',
   'wrong_company',
   'wrong_client',
+  'cross_site_request',
 ]);
 
 /** Whether an error turns the caller away for who it is. */

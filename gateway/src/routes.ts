@@ -3,17 +3,17 @@ import type { Contract, MethodModel } from '@biz/protos';
 import { assertMay } from '@biz/rpc';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { compileAnswer } from './answer.ts';
-import type { Authenticate } from './auth.ts';
 import { assertBodyHeaders, bodyTypes } from './body.ts';
 import { callContext } from './context.ts';
 import { describeRoute } from './openapi.ts';
 import { compileRequest } from './request.ts';
+import type { Identify } from './session/identify.ts';
 import { compileStream } from './stream.ts';
 import type { Upstream } from './upstream.ts';
 
 export type RouteParts = {
   readonly contract: Contract;
-  readonly authenticate: Authenticate;
+  readonly identify: Identify;
   readonly upstream: Upstream;
   /** How long a client may take nothing of a streamed answer, in milliseconds. */
   readonly stallMs: number;
@@ -29,7 +29,7 @@ export function addContractRoutes(app: FastifyInstance, parts: RouteParts): void
   for (const method of httpMethods(parts.contract)) addRoute(app, method, parts);
 }
 
-function addRoute(app: FastifyInstance, method: MethodModel, { authenticate, upstream, stallMs }: RouteParts): void {
+function addRoute(app: FastifyInstance, method: MethodModel, { identify, upstream, stallMs }: RouteParts): void {
   if (!method.http) return;
   const read = compileRequest(method);
   const answered = method.responseStream ? streamed(method, upstream, stallMs) : single(method, upstream);
@@ -41,9 +41,8 @@ function addRoute(app: FastifyInstance, method: MethodModel, { authenticate, ups
     schema: describeRoute(method),
     exposeHeadRoute: !method.responseStream, // the framework would go through the whole stream to answer HEAD
     // who calls is known before a byte of the body is read
-    onRequest: async (request) => {
-      request.principal = await authenticate(request.headers.authorization);
-      request.call = callContext(request, request.principal, method);
+    onRequest: async (request, reply) => {
+      request.call = callContext(request, await identify(request, reply), method);
       assertMay(method, request.call);
       if (hasBody) assertBodyHeaders(request.headers, types);
     },

@@ -5,6 +5,7 @@ import { type ErrorCode, errorCodeEntry } from '@biz/errors';
 import type { Contract } from '@biz/protos';
 import type { CallContext } from '@biz/rpc';
 import { type Log, type TraceContext, traceContext } from '@biz/service';
+import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
 import { type FastifyHttpsOptions, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify, LogController } from 'fastify';
 import type { Authenticate, Principal } from './auth.ts';
@@ -18,6 +19,9 @@ import { refuseConnection, requestError } from './problem.ts';
 import type { Readiness } from './readiness.ts';
 import type { OnRefusal } from './refusals.ts';
 import { addContractRoutes, httpMethods, refuseOtherMethods, routePattern } from './routes.ts';
+import { createIdentify } from './session/identify.ts';
+import { addMe, mePath } from './session/me.ts';
+import { addSessionRoutes, type SessionParts, sessionPaths } from './session/routes.ts';
 import type { Upstream } from './upstream.ts';
 
 declare module 'fastify' {
@@ -37,6 +41,8 @@ export type ServerParts = {
   readonly log: Log;
   readonly contract: Contract;
   readonly authenticate: Authenticate;
+  /** What logins of people need; without it only bearer tokens are taken. */
+  readonly session: SessionParts | undefined;
   readonly upstream: Upstream;
   readonly readiness: Readiness;
   readonly onRefusal: OnRefusal;
@@ -53,6 +59,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   const app = fastify(serverOptions(config, log)) as unknown as FastifyInstance;
   app.decorateRequest('trace');
   app.decorateRequest('principal', null);
+  app.decorateRequest('session', null);
   app.decorateRequest('call', null);
   app.decorateRequest('broken', null);
   app.setValidatorCompiler(() => () => true); // request.ts does it, for all parts at once
@@ -67,11 +74,15 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   await app.register(helmet, {
     contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] } },
   });
+  await app.register(cookie);
   await addDocs(app, contract, config.PUBLIC_URL);
   addHealth(app, parts.readiness);
-  addContractRoutes(app, { ...parts, stallMs: config.STREAM_STALL_MS });
+  const identify = createIdentify(parts.authenticate, parts.session);
+  addMe(app, identify);
+  if (parts.session) addSessionRoutes(app, parts.session);
+  addContractRoutes(app, { ...parts, identify, stallMs: config.STREAM_STALL_MS });
   const paths = httpMethods(contract).flatMap(({ http }) => (http ? [routePattern(http.path)] : []));
-  refuseOtherMethods(app, [...paths, ...docPaths, ...healthPaths]);
+  refuseOtherMethods(app, [...paths, ...docPaths, ...healthPaths, mePath, ...(parts.session ? sessionPaths : [])]);
   await app.ready();
   return app;
 }

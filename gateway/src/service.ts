@@ -8,6 +8,7 @@ import { remoteKeys } from './keys.ts';
 import { createReadiness } from './readiness.ts';
 import { logRefusals, type OnRefusal } from './refusals.ts';
 import { createServer } from './server.ts';
+import { sessionParts } from './session/index.ts';
 import { createUpstream } from './upstream.ts';
 
 /** Requests at work get this long to end when the gateway stops, in milliseconds; then their connections are cut. */
@@ -37,10 +38,11 @@ export async function startGateway(
     algorithms: config.OIDC_ALGORITHMS,
     clockToleranceSeconds: config.OIDC_CLOCK_TOLERANCE_SECONDS,
   });
+  const session = sessionParts(config, keys, authenticate);
   const upstream = stack.use(createUpstream(contract, config.SERVICE_ADDRESSES, tls));
   const readiness = stack.use(createReadiness(config.SERVICE_ADDRESSES, tls, { 'identity-provider': keys.ready }));
   const onRefusal = over.onRefusal ?? logRefusals(log);
-  const app = await createServer({ config, log, contract, authenticate, upstream, readiness, onRefusal });
+  const app = await createServer({ config, log, contract, authenticate, session, upstream, readiness, onRefusal });
   stack.defer(() => drain(app));
   await app.listen({ host: config.GATEWAY_HOST, port: config.GATEWAY_PORT });
   const { port } = app.server.address() as AddressInfo;

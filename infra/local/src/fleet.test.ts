@@ -13,7 +13,13 @@ const fleet: Fleet = {
   mongodbUrl: 'mongodb://127.0.0.1:20100',
   kafkaBrokers: '127.0.0.1:20101',
   smtpUrl: 'smtp://127.0.0.1:20102',
-  keycloak: { url: 'http://127.0.0.1:20103', realm: 'biz', identitySecretFile: '/keys/identity-client' },
+  keycloak: {
+    url: 'http://127.0.0.1:20103',
+    realm: 'biz',
+    identitySecretFile: '/keys/identity-client',
+    gatewaySecretFile: '/keys/gateway-client',
+  },
+  sessionKeyFile: '/keys/session-key',
   logLevel: 'info',
 };
 
@@ -29,18 +35,20 @@ test('each service is a folder, has an address, a database and a certificate of 
   expect(specs.map((spec) => spec.env?.MONGODB_DATABASE)).toContain('client_contractor');
 });
 
-test('the gateway knows whose tokens it takes', () => {
+test('the gateway knows whose tokens it takes, and how people log in', () => {
   expect(gatewaySpec(fleet).env).toMatchObject({
     OIDC_ISSUER: 'http://127.0.0.1:20103/realms/biz',
     OIDC_AUDIENCE: 'biz-api',
     GATEWAY_PORT: String(ports.gateway),
     PUBLIC_URL: `https://localhost:${ports.gateway}`,
+    OIDC_CLIENT_SECRET_FILE: '/keys/gateway-client',
+    SESSION_KEY_FILE: '/keys/session-key',
   });
 });
 
 test('secrets reach a process as files, never in arguments or variables', () => {
   for (const spec of [...services.map((service) => serviceSpec(fleet, service)), gatewaySpec(fleet)]) {
-    const names = Object.keys(spec.env ?? {}).filter((name) => /SECRET|KEK|CHECKPOINT_KEY|PASSWORD/.test(name));
+    const names = Object.keys(spec.env ?? {}).filter((name) => /SECRET|KEK|CHECKPOINT_KEY|SESSION_KEY|PASSWORD/.test(name));
     expect(names.filter((name) => !name.endsWith('_FILE'))).toEqual([]);
   }
 });

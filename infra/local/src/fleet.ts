@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { TlsFolder } from '@biz/pki';
 import { repository } from './layout.ts';
-import { audience } from './realm.ts';
+import { audience, loginClient } from './realm.ts';
 import type { ProcessSpec } from './supervisor.ts';
 
 const READY_MS = 180_000;
@@ -83,6 +83,9 @@ export function gatewaySpec(fleet: Fleet): ProcessSpec {
       OIDC_ISSUER: issuer,
       OIDC_AUDIENCE: audience,
       OIDC_JWKS_URL: `${issuer}/protocol/openid-connect/certs`,
+      OIDC_CLIENT_ID: loginClient,
+      OIDC_CLIENT_SECRET_FILE: fleet.keycloak.gatewaySecretFile,
+      SESSION_KEY_FILE: fleet.sessionKeyFile,
     },
   });
 }
@@ -135,7 +138,10 @@ export interface Fleet {
   mongodbUrl: string;
   kafkaBrokers: string;
   smtpUrl: string;
-  keycloak: { url: string; realm: string; identitySecretFile: string };
+  /** The secrets are of the identity service's client and of the one that people log in through. */
+  keycloak: { url: string; realm: string; identitySecretFile: string; gatewaySecretFile: string };
+  /** Sessions of people are sealed with it. */
+  sessionKeyFile: string;
   logLevel: string;
   /** Settings of the audit's comparison with the services (RECONCILE_…) that the start was given. */
   reconcile?: Readonly<Record<string, string>>;

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { RealmRepresentation } from './realm.ts';
 
 const TIMEOUT_MS = 60_000;
 
@@ -22,6 +23,33 @@ export async function ensureRealm(options: EnsureRealmOptions): Promise<boolean>
   if (made.status === 409) return false; // another start made it meanwhile
   if (!made.ok) throw new Error(`Keycloak refused to make the realm "${realm}": ${made.status} ${(await made.text()).slice(0, 300)}`);
   return true;
+}
+
+/**
+ * Makes the clients of a realm that is there already come back to the addresses that the representation names: redirect URIs and web origins
+ * follow the gateway when it moves.
+ */
+export async function followAddresses(options: Required<EnsureRealmOptions> & { admin: Credentials }): Promise<void> {
+  const { url, realm, admin, representation } = options;
+  const headers = { authorization: `Bearer ${await adminToken(url, admin)}`, 'content-type': 'application/json' };
+  const clients = `${url}/admin/realms/${realm}/clients`;
+  for (const { clientId, redirectUris, webOrigins = [] } of representation.clients) {
+    if (redirectUris === undefined) continue;
+    const found = await fetch(`${clients}?clientId=${clientId}`, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const [client] = found.ok ? ((await found.json()) as Client[]) : [];
+    if (client === undefined || (sameTexts(client.redirectUris, redirectUris) && sameTexts(client.webOrigins, webOrigins))) continue;
+    const changed = await fetch(`${clients}/${client.id}`, {
+      method: 'PUT',
+      headers,
+      body: JSON.stringify({ ...client, redirectUris, webOrigins }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    if (!changed.ok) throw new Error(`Keycloak refused to move the client "${clientId}": ${changed.status}`);
+  }
+}
+
+function sameTexts(one: readonly string[] = [], other: readonly string[]): boolean {
+  return one.toSorted().join(' ') === other.toSorted().join(' ');
 }
 
 /** An access token by password grant; public clients only. */
@@ -57,6 +85,12 @@ interface Credentials {
   password: string;
 }
 
+interface Client {
+  id: string;
+  redirectUris?: string[];
+  webOrigins?: string[];
+}
+
 interface PasswordGrant extends Credentials {
   url: string;
   realm: string;
@@ -69,5 +103,5 @@ interface EnsureRealmOptions {
   /** An administrator of the master realm. */
   admin: Credentials | undefined;
   /** The realm as Keycloak imports it. */
-  representation: object;
+  representation: RealmRepresentation;
 }

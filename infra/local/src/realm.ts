@@ -2,6 +2,9 @@ import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { companiesOf, emailOf, nameOf, type Person, people, roles, userId } from './people.ts';
 
+/** The client through which people log in. */
+export const loginClient = 'biz-gateway';
+
 /** Audience of access tokens that the gateway takes. */
 export const audience = 'biz-api';
 
@@ -17,7 +20,7 @@ const enabledEventTypes = [
  * The local realm as Keycloak imports it. Client scopes are not named: naming them takes the place of the built-in ones, and tokens then come
  * without `sub` and roles; so mappers are on the clients.
  */
-export function realmOf(options: RealmOptions): object {
+export function realmOf(options: RealmOptions): RealmRepresentation {
   const { realm, gatewayUrl } = options;
   return {
     realm,
@@ -52,12 +55,14 @@ export function realmOf(options: RealmOptions): object {
         attributes: { 'pkce.code.challenge.method': 'S256' },
       },
       {
-        ...clientOf('biz-gateway'),
+        ...clientOf(loginClient),
         publicClient: false,
         secret: options.gatewaySecret,
         standardFlowEnabled: true,
-        redirectUris: [`${gatewayUrl}/*`],
-        attributes: { 'pkce.code.challenge.method': 'S256', 'post.logout.redirect.uris': `${gatewayUrl}/*` },
+        directAccessGrantsEnabled: false,
+        redirectUris: [`${gatewayUrl}/v1/auth/callback`],
+        webOrigins: [], // or Keycloak takes those of the redirect URIs
+        attributes: { 'pkce.code.challenge.method': 'S256' },
       },
       {
         ...clientOf('identity-service'),
@@ -79,7 +84,7 @@ export function realmOf(options: RealmOptions): object {
   };
 }
 
-function clientOf(clientId: string): object {
+function clientOf(clientId: string) {
   return { clientId, enabled: true, protocolMappers: [audienceMapper(), ...claims.map(claimMapper)] };
 }
 
@@ -164,6 +169,12 @@ function userOf(person: Person): object {
     credentials: [{ type: 'password', value: person.username }],
     realmRoles: [...person.roles],
   };
+}
+
+/** The part of a realm's representation that something here reads. */
+export interface RealmRepresentation {
+  clients: { clientId: string; redirectUris?: string[]; webOrigins?: string[]; [member: string]: unknown }[];
+  [member: string]: unknown;
 }
 
 export interface RealmOptions {

@@ -5,7 +5,7 @@ import { kafka, keycloak, mail, mongodb } from './engines/index.ts';
 import { keycloakAdmin } from './engines/keycloak.ts';
 import { mailPages } from './engines/mail.ts';
 import { addressOf, databaseOf, type Fleet, gatewayName, gatewaySpec, gatewayUrl, serviceSpec, services } from './fleet.ts';
-import { ensureRealm } from './keycloak-realm.ts';
+import { ensureRealm, followAddresses } from './keycloak-realm.ts';
 import { checkpointFile, type Layout } from './layout.ts';
 import { seeder } from './people.ts';
 import { freePort } from './ports.ts';
@@ -108,11 +108,13 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
   const names = services.map(({ name }) => name);
   const ports: Record<string, number> = { [gatewayName]: gatewayPort };
   for (const name of names) ports[name] = await freePort();
-  const [tls, kek, checkpointKey, identity] = await Promise.all([
+  const [tls, kek, checkpointKey, sessionKey, identity, login] = await Promise.all([
     tlsFolder(layout.tls, [...names, gatewayName, seeder]),
     keptSecret(layout.keys, 'kek', 'base64'),
     keptSecret(layout.keys, 'checkpoint-key', 'base64'),
-    identityClientSecret(layout),
+    keptSecret(layout.keys, 'session-key', 'base64'),
+    clientSecretFile(layout, 'identity-client', 'KEYCLOAK_CLIENT_SECRET_FILE'),
+    clientSecretFile(layout, 'gateway-client', 'OIDC_CLIENT_SECRET_FILE'),
   ]);
   return {
     ports,
@@ -122,7 +124,8 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
     mongodbUrl: engines.mongodb.address,
     kafkaBrokers: engines.kafka.address,
     smtpUrl: engines.mail.address,
-    keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity },
+    keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity, gatewaySecretFile: login },
+    sessionKeyFile: process.env.SESSION_KEY_FILE || sessionKey.file,
     logLevel: process.env.LOG_LEVEL || 'info',
     reconcile: Object.fromEntries(
       Object.entries(process.env).flatMap(([name, value]) => (name.startsWith('RECONCILE_') && value ? [[name, value]] : [])),
@@ -131,8 +134,8 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
 }
 
 /** A Keycloak of somebody else may have the client already, with a secret of its own. */
-async function identityClientSecret(layout: Layout): Promise<string> {
-  return process.env.KEYCLOAK_CLIENT_SECRET_FILE || (await keptSecret(layout.keys, 'identity-client')).file;
+async function clientSecretFile(layout: Layout, name: string, variable: string): Promise<string> {
+  return process.env[variable] || (await keptSecret(layout.keys, name)).file;
 }
 
 async function makeRealm(layout: Layout, fleet: Fleet, located: Located): Promise<void> {
@@ -147,7 +150,10 @@ async function makeRealm(layout: Layout, fleet: Fleet, located: Located): Promis
     identitySecret: await secret('identity-client'),
     signingKey: await makeSigningKey(),
   });
-  await ensureRealm({ url: fleet.keycloak.url, realm: REALM, admin, representation });
+  const realm = { url: fleet.keycloak.url, realm: REALM, admin, representation };
+  const made = await ensureRealm(realm);
+  // the gateway may have another port than the last time; a Keycloak of somebody else is left as it is
+  if (!made && !located.external && admin !== undefined) await followAddresses({ ...realm, admin });
 }
 
 export interface Plan {
