@@ -2,6 +2,7 @@ import type { Binary, Collection, Db, IndexDescription } from 'mongodb';
 import type { FindingDocument } from './completeness/finding.ts';
 import type { DeadLetterDocument, EntityDocument, LogState, VoidDocument } from './ingest/store.ts';
 import type { RecordDocument } from './record.ts';
+import type { VerificationDocument } from './verify/verifications.ts';
 
 /** How far a log is. */
 export interface LogDocument extends LogState {
@@ -63,6 +64,8 @@ export interface Collections {
   checkpoints: Collection<CheckpointDocument>;
   findings: Collection<FindingDocument>;
   deadLetters: Collection<DeadLetterDocument>;
+  /** Found by `_id` only. */
+  verifications: Collection<VerificationDocument>;
 }
 
 export function collectionsOf(db: Db): Collections {
@@ -76,6 +79,7 @@ export function collectionsOf(db: Db): Collections {
     checkpoints: db.collection('checkpoints'),
     findings: db.collection('findings'),
     deadLetters: db.collection('dead_letters'),
+    verifications: db.collection('verifications'),
   };
 }
 

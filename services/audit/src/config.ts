@@ -49,6 +49,10 @@ const shape = {
   /** Records of an export that are opened and written at once, and records or index entries that one query of it looks at. */
   EXPORT_BATCH: count(500),
   EXPORT_SPAN: count(5_000),
+  /** Seconds for which a verification waits for a consumer to finish what stands beyond the end of a log. */
+  VERIFICATION_SETTLE_SECONDS: seconds(60),
+  /** Seconds of silence after which the process of a verification is taken for dead. */
+  VERIFICATION_STALE_SECONDS: seconds(60),
 };
 
 /** The only reader of the environment. Throws one Error that names every fault. */

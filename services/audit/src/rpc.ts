@@ -8,6 +8,7 @@ import { ownershipHandlers } from './rpc/ownerships.ts';
 import type { RpcParts } from './rpc/parts.ts';
 import { recordHandlers } from './rpc/records.ts';
 import { replayHandlers } from './rpc/replay.ts';
+import { verificationHandlers } from './rpc/verifications.ts';
 
 /** The services of the contract that this process offers. */
 export const services = ['biz.audit.v1.AuditService', 'biz.audit.v1.OwnershipService', 'biz.audit.v1.IntegrityService', 'biz.audit.v1.CompletenessService', 'biz.audit.v1.DeadLetterService', 'biz.audit.v1.ReplayService', 'biz.audit.v1.ExportService'];
@@ -20,6 +21,7 @@ export function createHandlers(parts: RpcParts): Record<string, Handler | Stream
     ...deadLetterHandlers(parts),
     ...integrityHandlers(parts),
     ...completenessHandlers(parts),
+    ...verificationHandlers(parts),
     ...replayHandlers(parts),
     ...exportHandlers(parts),
   });

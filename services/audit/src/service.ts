@@ -18,6 +18,8 @@ import type { LetterParts } from './letters/replay.ts';
 import { createOutbox } from './outbox.ts';
 import { createReadLog, type OpenReadDocument } from './reads/read-log.ts';
 import { createHandlers, services } from './rpc.ts';
+import { createVerifications } from './verify/verifications.ts';
+import { verificationParts } from './verify/wiring.ts';
 
 /** Parts that a test may put in the place of the real ones. */
 export interface Overrides {
@@ -58,7 +60,8 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const contract = loadContract();
   stack.use(startTelling({ db, collections, outbox, log }));
   const reconciler = stack.use(startReconciler(reconcilerParts(config, { db, collections, contract, bus, log })));
-  const rpcParts = { collections, keyring, outbox, reads, letters, signerOf, reconciler, replaySpan: config.REPLAY_SPAN, exporting: { model: contract.message('biz.audit.v1.Record'), batch: config.EXPORT_BATCH, span: config.EXPORT_SPAN } };
+  const verifications = stack.use(createVerifications(verificationParts(config, { db, collections, reconciler, signerOf, log })));
+  const rpcParts = { collections, keyring, outbox, reads, letters, signerOf, reconciler, verifications, replaySpan: config.REPLAY_SPAN, exporting: { model: contract.message('biz.audit.v1.Record'), batch: config.EXPORT_BATCH, span: config.EXPORT_SPAN } };
   const server = await createRpcServer({
     contract,
     services: [...services, reconciliationService],

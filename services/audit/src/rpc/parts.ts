@@ -6,6 +6,7 @@ import type { Reconciler } from '../completeness/index.ts';
 import type { LetterParts } from '../letters/replay.ts';
 import type { Outbox } from '../outbox.ts';
 import type { ReadLog } from '../reads/read-log.ts';
+import type { Verifications } from '../verify/verifications.ts';
 
 /** What the handlers work with; filled in by the composition root. */
 export interface RpcParts {
@@ -23,6 +24,8 @@ export interface RpcParts {
   reads: ReadLog;
   /** The message `Record`, and how an export reads. */
   exporting: { model: MessageModel; batch: number; span: number };
+  /** Verifications of the whole audit. */
+  verifications: Verifications;
   /** Records looked at in one query of a replay. */
   replaySpan: number;
 }
