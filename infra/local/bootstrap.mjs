@@ -14,6 +14,7 @@ const commands = {
   status: 'infra/local/src/status.ts',
   'dead-letters': 'infra/local/src/dead-letters.ts',
   rebuild: 'infra/local/src/rebuild.ts',
+  verify: 'infra/local/src/verify.ts',
   test: 'infra/test/run.ts',
   bench: 'bench/src/run.ts',
 };

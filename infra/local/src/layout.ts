@@ -39,3 +39,8 @@ export interface Layout {
 export function checkpointFile(layout: Layout, env: NodeJS.ProcessEnv = process.env): string {
   return env.CHECKPOINT_FILE || join(layout.checkpoints, 'audit.jsonl');
 }
+
+/** The public half of the key that signs them, for `npm run verify`: it stays when the fleet ends. */
+export function verificationKeyFile(layout: Layout): string {
+  return join(layout.checkpoints, 'verification-key');
+}

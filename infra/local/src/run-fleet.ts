@@ -6,13 +6,13 @@ import { keycloakAdmin } from './engines/keycloak.ts';
 import { mailPages } from './engines/mail.ts';
 import { addressOf, databaseOf, type Fleet, gatewayName, gatewaySpec, gatewayUrl, serviceSpec, services } from './fleet.ts';
 import { ensureRealm, followAddresses } from './keycloak-realm.ts';
-import { checkpointFile, type Layout } from './layout.ts';
+import { checkpointFile, type Layout, verificationKeyFile } from './layout.ts';
 import { seeder } from './people.ts';
 import { freePort } from './ports.ts';
 import type { Step } from './progress.ts';
 import { makeSigningKey, realmOf } from './realm.ts';
 import { localUsers, type RunFile } from './run-file.ts';
-import { keptSecret } from './secrets.ts';
+import { keepPublicKey, keptSecret } from './secrets.ts';
 import { seedIdentity } from './seed.ts';
 import type { Supervisor } from './supervisor.ts';
 import { ensureTopics } from './topics.ts';
@@ -116,11 +116,13 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
     clientSecretFile(layout, 'identity-client', 'KEYCLOAK_CLIENT_SECRET_FILE'),
     clientSecretFile(layout, 'gateway-client', 'OIDC_CLIENT_SECRET_FILE'),
   ]);
+  const checkpoints = { keyFile: process.env.CHECKPOINT_KEY_FILE || checkpointKey.file, file: checkpointFile(layout) };
+  await keepPublicKey(checkpoints.keyFile, verificationKeyFile(layout));
   return {
     ports,
     tls,
     kekFile: process.env.KEK_FILE || kek.file,
-    checkpoints: { keyFile: process.env.CHECKPOINT_KEY_FILE || checkpointKey.file, file: checkpointFile(layout) },
+    checkpoints,
     mongodbUrl: engines.mongodb.address,
     kafkaBrokers: engines.kafka.address,
     smtpUrl: engines.mail.address,

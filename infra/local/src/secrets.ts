@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { signerOf } from '@biz/merkle';
 
 /**
  * A secret of this clone, made of 256 random bits at its first use and kept in a file of its own (mode 600). Gives the file and its text.
@@ -15,6 +16,13 @@ export async function keptSecret(folder: string, name: string, encoding: 'base64
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
   return { file, text: (await readFile(file, 'utf8')).trim() };
+}
+
+/** Writes the public key (base64) of a file with an Ed25519 seed into another, for those who verify and must not sign. */
+export async function keepPublicKey(seedFile: string, file: string): Promise<void> {
+  const seed = Buffer.from((await readFile(seedFile, 'utf8')).trim(), 'base64');
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, `${signerOf('key', seed).publicKey.toString('base64')}\n`);
 }
 
 export interface Secret {
