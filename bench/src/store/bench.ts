@@ -3,29 +3,18 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Collections, collectionsOf, ensureIndexes, logSigners } from '@biz/audit';
-import type { Signer } from '@biz/merkle';
-import { createKeyring, type Keyring, readKek } from '@biz/sealing';
-import { type Db, MongoClient } from 'mongodb';
+import { collectionsOf, ensureIndexes, logSigners } from '@biz/audit';
+import { createKeyring, readKek } from '@biz/sealing';
+import { MongoClient } from 'mongodb';
 import type { Report } from '../report.ts';
+import { benchExport } from './export.ts';
 import { fillStore } from './fill.ts';
-import { type Mix, mixOf } from './mix.ts';
+import { type FilledStore, ORIGIN } from './filled.ts';
+import { mixOf } from './mix.ts';
 import { benchPages } from './pages.ts';
+import { benchVerify } from './verify.ts';
 
 const RECORDS = Number(process.env.BENCH_RECORDS ?? 100_000);
-
-/** A store that was filled, and all that its readers need. */
-export interface FilledStore {
-  mongodbUrl: string;
-  db: Db;
-  collections: Collections;
-  keyring: Keyring;
-  mix: Mix;
-  records: number;
-  /** Checkpoints outside the database. */
-  file: string;
-  signerOf: (logId: string) => Signer;
-}
 
 export async function benchAuditStore({ mongodbUrl }: { mongodbUrl: string }, report: Report): Promise<void> {
   await using stack = new AsyncDisposableStack();
@@ -40,7 +29,7 @@ export async function benchAuditStore({ mongodbUrl }: { mongodbUrl: string }, re
   const collections = collectionsOf(db);
   const keyring = createKeyring({ database: db, kek: await readKek({ value: randomBytes(32).toString('base64') }) });
   await Promise.all([ensureIndexes(collections), keyring.ensureIndexes()]);
-  const signerOf = logSigners('example.com/audit', randomBytes(32).toString('base64'));
+  const signerOf = logSigners(ORIGIN, randomBytes(32).toString('base64'));
   const file = join(folder, 'checkpoints.jsonl');
   const mix = mixOf(RECORDS);
   const started = performance.now();
@@ -49,5 +38,7 @@ export async function benchAuditStore({ mongodbUrl }: { mongodbUrl: string }, re
     spread: `${RECORDS} records of ${mix.entities.length} entities, without Kafka and look-ups`,
   });
   const store: FilledStore = { mongodbUrl, db, collections, keyring, mix, records: RECORDS, file, signerOf };
+  await benchVerify(store, report);
+  await benchExport(store, report);
   await benchPages(store, report);
 }

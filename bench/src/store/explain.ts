@@ -1,6 +1,6 @@
 import { collectionsOf } from '@biz/audit';
 import { type Document, MongoClient } from 'mongodb';
-import type { FilledStore } from './bench.ts';
+import type { FilledStore } from './filled.ts';
 
 /**
  * What the server says about the query on records that the service sends when this runs: index, keys looked at, whether it sorts. The very

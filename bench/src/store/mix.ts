@@ -22,22 +22,28 @@ export interface Mix {
   perTrace: number;
 }
 
-/** Versions of the entities that time travel is measured on; none has more than a quarter of the store. */
-const SIZED = [10, 1_000, 100_000];
+/** The entities that time travel is measured on; none has more than a quarter of the store. */
+const SIZED: { type: EntityType; versions: number }[] = [
+  { type: 'cost_center', versions: 10 },
+  { type: 'cost_center', versions: 1_000 },
+  { type: 'cost_center', versions: 100_000 },
+  { type: 'card', versions: 1_000 },
+];
 const COMPANIES = ['company-a', 'company-b'];
 
 /**
  * Many entities of one to seven versions, of two companies: cost centres and teams of our own services, contractors whose personal fields
- * their service sealed, cards of a producer that seals nothing; and one cost centre each of 10, 1,000 and 100,000 versions. Their
- * records come in random order, as from many users at once.
+ * their service sealed, cards of a producer that seals nothing; and single ones of 10, 1,000 and 100,000
+ * versions. Their records come in random order, as from many users at once.
  */
 export function mixOf(records: number, seed = 4): Mix {
   const random = seeded(seed);
   const pick = (count: number) => Math.floor(random() * count);
   const owners = Math.max(1, Math.floor(records / 50));
-  const entities = SIZED.map((versions): Entity => {
-    const atMost = Math.min(versions, Math.floor(records / 4));
-    return { id: `sized-${versions}`, type: 'cost_center', company: 'company-a', ownership: 'company-a', versions: atMost };
+  const entities = SIZED.map(({ type, versions }): Entity => {
+    const id = `${type}-of-${versions}`;
+    const ownership = type === 'card' ? id : 'company-a';
+    return { id, type, company: 'company-a', ownership, versions: Math.min(versions, Math.floor(records / 4)) };
   });
   const sized = [...entities];
   let left = records - sized.reduce((sum, { versions }) => sum + versions, 0);

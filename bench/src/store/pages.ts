@@ -2,8 +2,8 @@ import { listRecords, presentRecords } from '@biz/audit';
 import type { Document } from 'mongodb';
 import { seeded } from '../random.ts';
 import { percentile, type Report } from '../report.ts';
-import type { FilledStore } from './bench.ts';
 import { explained } from './explain.ts';
+import type { FilledStore } from './filled.ts';
 
 type Filters = Parameters<typeof listRecords>[2];
 
