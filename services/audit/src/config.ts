@@ -39,6 +39,18 @@ const shape = {
   OPEN_READ_SECONDS: count(60),
   /** Records looked at in one query while a service gets its events back. */
   REPLAY_SPAN: count(5_000),
+  /** Records of an export that are opened and written at once, and records or index entries that one query of it looks at. */
+  EXPORT_BATCH: count(500),
+  EXPORT_SPAN: count(2_000),
+  /** Records read and opened at once while a state is folded. */
+  HISTORY_BATCH: count(500),
+  /** Histories read side by side, and calls that may wait for their turn; one more is told to come back. */
+  HISTORY_CONCURRENCY: count(4),
+  HISTORY_WAITING: count(100),
+  /** Bytes of a state, or of the values of a diff, beyond which it is `too_large`; below what a gRPC message may have. */
+  HISTORY_ANSWER_BYTES: count(3_000_000),
+  /** Records that one page of a search for values looks at. */
+  FIND_VALUES_RECORDS: count(10_000),
   /** Seconds between comparisons of what has changed with the services, and between those of everything. */
   RECONCILE_EVERY_SECONDS: seconds(60),
   RECONCILE_FULL_EVERY_SECONDS: seconds(3_600),
@@ -46,9 +58,6 @@ const shape = {
   RECONCILE_GRACE_SECONDS: seconds(30),
   /** Most findings that one comparison with a service opens; the next one goes on. */
   RECONCILE_FINDINGS: count(10_000),
-  /** Records of an export that are opened and written at once, and records or index entries that one query of it looks at. */
-  EXPORT_BATCH: count(500),
-  EXPORT_SPAN: count(5_000),
   /** Seconds for which a verification waits for a consumer to finish what stands beyond the end of a log. */
   VERIFICATION_SETTLE_SECONDS: seconds(60),
   /** Seconds of silence after which the process of a verification is taken for dead. */

@@ -9,6 +9,7 @@ import { collectionsOf, ensureIndexes } from './collections.ts';
 import { startReconciler, startTelling } from './completeness/index.ts';
 import { ownEvents, reconcilerParts } from './completeness/wiring.ts';
 import type { AuditConfig } from './config.ts';
+import { createGate, type HistoryParts } from './history/parts.ts';
 import { type IngestParts, ingest } from './ingest/ingest.ts';
 import { createMongoStore } from './ingest/mongo-store.ts';
 import { Pending } from './ingest/pending.ts';
@@ -17,6 +18,7 @@ import { logSigners } from './integrity/signing.ts';
 import type { LetterParts } from './letters/replay.ts';
 import { createOutbox } from './outbox.ts';
 import { createReadLog, type OpenReadDocument } from './reads/read-log.ts';
+import type { RpcParts } from './rpc/parts.ts';
 import { createHandlers, services } from './rpc.ts';
 import { createVerifications } from './verify/verifications.ts';
 import { verificationParts } from './verify/wiring.ts';
@@ -53,6 +55,12 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   );
   const openReads = db.collection<OpenReadDocument>('open_reads');
   const reads = stack.use(createReadLog({ outbox, openReads, log, patienceMs: config.OPEN_READ_SECONDS * 1_000 }));
+  const history: HistoryParts = {
+    collections,
+    keyring,
+    limits: { batch: config.HISTORY_BATCH, answerBytes: config.HISTORY_ANSWER_BYTES, searched: config.FIND_VALUES_RECORDS },
+    gate: createGate(config.HISTORY_CONCURRENCY, config.HISTORY_WAITING),
+  };
   const signerOf = logSigners(config.CHECKPOINT_ORIGIN, config.CHECKPOINT_KEY);
   const store = createMongoStore(collections);
   const limits = { maxBytes: config.ENVELOPE_MAX_BYTES, maxDepth: 64 };
@@ -61,7 +69,11 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   stack.use(startTelling({ db, collections, outbox, log }));
   const reconciler = stack.use(startReconciler(reconcilerParts(config, { db, collections, contract, bus, log })));
   const verifications = stack.use(createVerifications(verificationParts(config, { db, collections, reconciler, signerOf, log })));
-  const rpcParts = { collections, keyring, outbox, reads, letters, signerOf, reconciler, verifications, replaySpan: config.REPLAY_SPAN, exporting: { model: contract.message('biz.audit.v1.Record'), batch: config.EXPORT_BATCH, span: config.EXPORT_SPAN } };
+  const rpcParts: RpcParts = {
+    ...{ collections, keyring, outbox, reads, letters, signerOf, history, reconciler, verifications },
+    exporting: { model: contract.message('biz.audit.v1.Record'), batch: config.EXPORT_BATCH, span: config.EXPORT_SPAN },
+    replaySpan: config.REPLAY_SPAN,
+  };
   const server = await createRpcServer({
     contract,
     services: [...services, reconciliationService],
@@ -97,7 +109,9 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
       onFatal: overrides.onFatal ?? endProcess,
     }),
   );
-  stack.use(startCheckpointer({ db, collections, signerOf, file: config.CHECKPOINT_FILE, everyMs: config.CHECKPOINT_EVERY_MS, log }));
+  stack.use(
+    startCheckpointer({ db, collections, store, signerOf, file: config.CHECKPOINT_FILE, everyMs: config.CHECKPOINT_EVERY_MS, log }),
+  );
   const opened = stack.move();
   return { address: server.address, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }

@@ -62,7 +62,7 @@ export class Versions {
 }
 
 /** An update neither wakes a disabled entity nor a deleted one. */
-function isActiveAfter(action: ActionType, before: boolean): boolean {
+export function isActiveAfter(action: ActionType, before: boolean): boolean {
   switch (action) {
     case 'new':
     case 'enable':

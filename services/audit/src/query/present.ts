@@ -1,13 +1,14 @@
 import { metadataOf } from '@biz/envelope';
 import { isJsonObject, type JsonObject, type JsonValue, jsonPointer, parseJson, setOwn } from '@biz/json';
-import { isSealedValue, type Keyring, openFields } from '@biz/sealing';
+import { isSealedValue, type Keyring, type OpenedFields, openFields } from '@biz/sealing';
 import { sealedFields } from '../ingest/seal.ts';
 import { leafOf } from '../leaf.ts';
 import { eventOf, originalOf, type RecordDocument } from '../record.ts';
 import type { Opening } from './scope.ts';
 
-const SEALED = '{"sealed":true}';
-const ERASED = '{"erased":true}';
+/** What stands in the place of a text that the caller may not open, or that cannot be opened any more. */
+export const SEALED = '{"sealed":true}';
+export const ERASED = '{"erased":true}';
 
 /** Records as messages of the contract, with what the caller may open opened. */
 export async function presentRecords(keyring: Keyring, records: readonly RecordDocument[], open: Opening): Promise<object[]> {
@@ -112,12 +113,16 @@ async function openInside(keyring: Keyring, records: readonly RecordDocument[], 
   }));
   const results = await openFields(keyring, targets);
   return new Map(
-    affected.map((record, index) => {
-      const { data = {}, sealed = [], erased = [], invalid = [] } = results[index] ?? {};
-      const closed = new Set([...sealed, ...erased, ...invalid]);
-      return [record._id, JSON.stringify(masked(data, [], closed, new Set(erased)))];
-    }),
+    affected.map((record, index) => [
+      record._id,
+      JSON.stringify(shownFields(results[index] ?? { data: {}, sealed: [], erased: [], invalid: [] })),
+    ]),
   );
+}
+
+/** Data with its opened fields; each field that stayed closed says so in its place. */
+export function shownFields({ data, sealed, erased, invalid }: OpenedFields): JsonObject {
+  return masked(data, [], new Set([...sealed, ...erased, ...invalid]), new Set(erased)) as JsonObject;
 }
 
 /** The value with each closed field (by its JSON Pointer) replaced by what may be said of it. */

@@ -30,26 +30,31 @@ export interface PageRequest {
 export interface RecordPage {
   records: RecordDocument[];
   next_page_token: string;
+  /** The token of a page that begins after one of the records. */
+  tokenAfter(record: RecordDocument): string;
 }
+
+const NOTHING: RecordPage = { records: [], next_page_token: '', tokenAfter: () => '' };
 
 /** More entities than this with one id (in as many companies) are not searched at once. */
 const MOST_ENTITIES = 1_000;
 
 /**
  * One page of records. Values are compared with index keys as they are. With an entity id the order is that of its versions, else
- * that of time (`action_at`, then record id). The index is named, so that no planner is to guess (see collections.ts).
+ * that of time (`action_at`, then record id). The index is named, so that no planner is to guess (see collections.ts). Tokens of one
+ * `list` are not taken by another.
  */
 export async function listRecords(
   collections: Collections,
   scope: Scope,
   filters: RecordFilters,
-  page: PageRequest & { defaultOrder: 'asc' | 'desc'; deadline: Date },
+  page: PageRequest & { defaultOrder: 'asc' | 'desc'; deadline: Date; list?: string },
 ): Promise<RecordPage> {
   const order: Order = (page.order || page.defaultOrder) === 'asc' ? 1 : -1;
-  const binding = bindingOf(['records', scope as JsonValue, { ...filters } as JsonValue, order]);
+  const binding = bindingOf([page.list ?? 'records', scope as JsonValue, { ...filters } as JsonValue, order]);
   const walk = await walkOf(collections, scope, filters);
   if (walk === undefined) {
-    return { records: [], next_page_token: '' };
+    return NOTHING;
   }
   const after = page.page_token ? walk.after(readToken(page.page_token, binding, walk.types), order) : {};
   const sort = Object.fromEntries(walk.sort.map((field) => [field, order]));
@@ -59,7 +64,8 @@ export async function listRecords(
     .hint(walk.index);
   const { items, more } = await fetchPage(cursor, page.page_size || DEFAULT_PAGE_SIZE, page.deadline);
   const last = items.at(-1);
-  return { records: items, next_page_token: more && last ? writeToken(walk.position(last), binding) : '' };
+  const tokenAfter = (record: RecordDocument) => writeToken(walk.position(record), binding);
+  return { records: items, next_page_token: more && last ? tokenAfter(last) : '', tokenAfter };
 }
 
 /** How the records that the filters let through are found and in which order; undefined when there can be none. */
@@ -173,7 +179,13 @@ async function byVersion(collections: Collections, scope: Scope, filters: Record
   };
 }
 
-async function entityKeys(collections: Collections, scope: Scope, entityType: string | undefined, entityId: string): Promise<string[]> {
+/** Keys of the entities with this id in the caller's companies; some of them may have no record. */
+export async function entityKeys(
+  collections: Collections,
+  scope: Scope,
+  entityType: string | undefined,
+  entityId: string,
+): Promise<string[]> {
   if (scope !== 'all' && entityType) {
     return scope.map((company) => entityKey(company, entityType, entityId)).sort();
   }

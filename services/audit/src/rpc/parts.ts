@@ -3,6 +3,7 @@ import type { MessageModel } from '@biz/protos';
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
 import type { Reconciler } from '../completeness/index.ts';
+import type { HistoryParts } from '../history/parts.ts';
 import type { LetterParts } from '../letters/replay.ts';
 import type { Outbox } from '../outbox.ts';
 import type { ReadLog } from '../reads/read-log.ts';
@@ -22,6 +23,8 @@ export interface RpcParts {
   letters: LetterParts;
   /** Where reads are recorded. */
   reads: ReadLog;
+  /** What time travel reads with. */
+  history: HistoryParts;
   /** The message `Record`, and how an export reads. */
   exporting: { model: MessageModel; batch: number; span: number };
   /** Verifications of the whole audit. */
