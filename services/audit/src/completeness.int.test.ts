@@ -4,11 +4,12 @@ import type { EventDocument } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { until } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Collections } from './collections.ts';
 import { consumerCaughtUp } from './completeness/caught-up.ts';
 import { missingEvent } from './completeness/finding.ts';
 import { closeFindings, openFindings } from './completeness/findings.ts';
 import { checkCompleteness } from './completeness/index.ts';
-import { type Reconciler, startReconciler } from './completeness/reconciler.ts';
+import { type Reconciler, type ReconcilerParts, startReconciler } from './completeness/reconciler.ts';
 import { tellFindings } from './completeness/tell.ts';
 import { reconcilerParts } from './completeness/wiring.ts';
 import { auditConfig } from './config.ts';
@@ -35,6 +36,24 @@ async function records(audit: AuditHarness, entityId: string): Promise<(number |
 }
 const recorded = (audit: AuditHarness, entityId: string, count: number) =>
   until(async () => (await records(audit, entityId)).length === count, { what: `${count} records` });
+
+/** The collection of somebody who dies right after so many writes: they are there, and nothing after them is. */
+function dyingAfter(writes: number, findings: Collections['findings']): Collections['findings'] {
+  let left = writes;
+  return new Proxy(findings, {
+    get(target, name) {
+      const member = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      if (name !== 'insertMany' && name !== 'updateMany') return member.bind(target);
+      return async (...args: unknown[]) => {
+        const result = await member.apply(target, args);
+        left -= 1;
+        if (left <= 0) throw new Error('killed');
+        return result;
+      };
+    },
+  });
+}
 
 describe('by itself', () => {
   let audit: AuditHarness;
@@ -122,9 +141,15 @@ describe('asked', () => {
   });
 
   /** A reconciler that looks only when it is asked, and does not wait long for the audit's consumer. */
-  function reconciler(options: { addresses?: Record<string, string>; graceMs?: number; env?: NodeJS.ProcessEnv } = {}): Reconciler {
+  function reconciler(options: Partial<ReconcilerParts> & { env?: NodeJS.ProcessEnv } = {}): Reconciler {
     const config = auditConfig({ ...audit.env, ...options.env });
-    const parts = { db: audit.database.db, collections: audit.collections, contract: loadContract(), bus: audit.bus, log };
+    const parts = {
+      db: audit.database.db,
+      collections: options.collections ?? audit.collections,
+      contract: loadContract(),
+      bus: audit.bus,
+      log,
+    };
     return startReconciler({
       ...reconcilerParts(config, parts),
       addresses: options.addresses ?? { team: team.address },
@@ -196,6 +221,26 @@ describe('asked', () => {
     expect((await verdict(one)).open).toBe(3);
     await team.store.events.insertMany(kept);
     expect(await verdict(one)).toMatchObject({ ok: true, open: 0 });
+  });
+
+  it.each([1, 2, 3])('a reconciler that dies after its write number %i leaves what the next one finishes, once', async (writes) => {
+    const id = randomUUID();
+    team.lose(id, 1, 1);
+    const [lost] = await team.change(id, 1);
+    await until(async () => (await team.store.events.countDocuments({ published_at: null })) === 0, { what: 'the relay' });
+    const dying = { ...audit.collections, findings: dyingAfter(writes, audit.collections.findings) };
+    await until(
+      async () => {
+        await using one = reconciler({ collections: dying });
+        const end = await one.reconcile().catch((error: unknown) => error);
+        return end instanceof Error && end.message === 'killed';
+      },
+      { what: 'it to die' },
+    );
+    await using next = reconciler();
+    await until(async () => (await verdict(next)).ok, { what: 'everything to be healed' });
+    expect(await audit.collections.findings.find({ event_id: lost as string }).toArray()).toMatchObject([{ status: 'closed' }]);
+    expect(await records(audit, id)).toEqual([1]);
   });
 
   it('many findings are opened over several comparisons', async () => {
