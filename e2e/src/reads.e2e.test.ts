@@ -43,6 +43,20 @@ describe('a read of audit data', () => {
     expect(foreign.body.items).toEqual([]);
   });
 
+  it('is found by whose data it showed', async () => {
+    const person = { document: newCpf(), name: 'Maria da Silva', email: `${unique('maria')}@example.com`, phone: '+55 11 91234-5678' };
+    const { id } = (await as('admin-a').post('/v1/client-contractors', person)).body;
+    await auditHistory('client_contractor', id, 1);
+    const seen = await as('dpo-a').get(`/v1/ownerships/${id}/records`);
+    await readsOf(seen);
+    const { body } = await as('dpo-a').get(`/v1/ownerships/${id}/reads`);
+    const traces = body.items.map((item: Answer['body']) => item.trace_id);
+    expect(traces).toContain(seen.headers.get('x-trace-id'));
+    expect((await as('dpo-a').get(`/v1/ownerships/${id}`)).body.record_count).toBe(1);
+    expect((await as('auditor-a').get(`/v1/ownerships/${unique('nobody')}/reads`)).body.items).toEqual([]);
+    expect((await as('admin-a').get(`/v1/ownerships/${id}/reads`)).status).toBe(403);
+  });
+
   it('that names a person by document keeps the document to itself', async () => {
     const document = newCpf();
     const seen = await as('dpo-a').get(`/v1/ownerships?document=${document}`);

@@ -2,7 +2,7 @@ import type { EventDocument } from '@biz/eventstore';
 import { serviceContext } from '@biz/rpc';
 import { traceContext } from '@biz/service';
 import { engines, until } from '@biz/testing';
-import { MongoClient } from 'mongodb';
+import { type Db, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOutbox, type OwnEvent } from './outbox.ts';
 import { createReadLog, type OpenReadDocument, type ReadLog } from './reads/read-log.ts';
@@ -114,6 +114,39 @@ describe('a read', () => {
     }
   });
 
+  it('is found by whose data it showed, within the company', async () => {
+    await call('ListRecords', { ownership_id: 'own-3' }, dpoA);
+    await call('ListRecords', { event_type: 'card.created' }, auditorA);
+    await call('ListRecords', { ownership_id: 'own-2' }, dpoA);
+    await until(async () => (await recorded()) === (await counted()), { what: 'all reads to be recorded' });
+    interface Reads {
+      items?: { record_id: string; payload: string }[];
+      next_page_token?: string;
+      searched?: number;
+    }
+    const reads = (who: typeof dpoA, more: object = {}) => call<Reads>('ListOwnershipReads', { ownership_id: 'own-3', ...more }, who);
+    const filters = (answer: Reads) => (answer.items ?? []).map(({ payload }) => JSON.parse(payload).filters);
+    const all = await reads(dpoA);
+    expect(filters(all).slice(0, 2)).toEqual([{ event_type: 'card.created' }, { ownership_id: 'own-3' }]);
+    expect(all.searched).toBeGreaterThan(all.items?.length ?? 0);
+    const pages: string[] = [];
+    const to = new Date(Date.now() + 60_000).toISOString();
+    for (let page_token: string | undefined = ''; page_token !== undefined; ) {
+      const page: Reads = await reads(dpoA, {
+        page_size: 1,
+        to,
+        ...(page_token && { page_token }),
+      });
+      pages.push(...(page.items ?? []).map(({ record_id }) => record_id));
+      page_token = page.next_page_token || undefined;
+    }
+    expect(pages).toEqual(all.items?.map(({ record_id }) => record_id));
+    expect((await reads(dpoB)).items ?? []).toEqual([]);
+    await expect(reads(dpoB, { page_token: (await reads(dpoA, { page_size: 1 })).next_page_token })).rejects.toMatchObject({
+      code: 'invalid_request',
+    });
+  });
+
   it('is refused when it cannot be recorded', async () => {
     const validate = (validator: object) => audit.database.db.command({ collMod: 'events', validator });
     await validate({ never: true });
@@ -138,14 +171,18 @@ describe('a read that takes a while', () => {
     context: auditorA,
   });
 
+  const openOutbox = (db: Db) => {
+    const identity = { service: 'audit_service', instance: 'test' };
+    const producer = audit.bus.producer();
+    return createOutbox({ db, producer, topic: audit.topic, identity, environment: 'test', keepDays: 30, log: { warn: () => undefined } });
+  };
+
   /** A process that looks after its reads often, and can be killed. */
   async function processLike(): Promise<ReadLog & { kill: () => Promise<void> }> {
     const client = await new MongoClient(engines().mongodbUrl, { serverSelectionTimeoutMS: 1_000 }).connect();
     const log = { warn: () => undefined };
     const db = client.db(audit.database.name);
-    const identity = { service: 'audit_service', instance: 'test' };
-    const producer = audit.bus.producer();
-    const outbox = await createOutbox({ db, producer, topic: audit.topic, identity, environment: 'test', keepDays: 30, log });
+    const outbox = await openOutbox(db);
     const reads = createReadLog({ outbox, openReads: db.collection('open_reads'), log, beatMs: 20, patienceMs: 300 });
     const dispose = async () => {
       await reads[Symbol.asyncDispose]();
@@ -178,6 +215,28 @@ describe('a read that takes a while', () => {
     await until(async () => (await events().countDocuments({ _id: 'read-2' })) === 1, { what: 'the sweep' });
     expect((await events().findOne({ _id: 'read-2' }))?.data).toEqual({ count: 500, outcome: 'interrupted' });
     await until(async () => (await openReads().countDocuments()) === 0, { what: 'the open read to be closed' });
+  });
+
+  it('is not missed while it is being written', async () => {
+    const collection = openReads();
+    const beatOf = async (id: string) => (await collection.findOne({ _id: id }))?.beat ?? 0;
+    const slow = new Proxy(collection, {
+      get: (target, name) => {
+        if (name !== 'insertOne') return Reflect.get(target, name).bind(target);
+        return async (document: OpenReadDocument) => {
+          // Others of the process tell twice meanwhile that they go on.
+          if (document._id === 'slow') await until(async () => (await beatOf('other')) >= 2, { what: 'two beats' });
+          return target.insertOne(document);
+        };
+      },
+    });
+    await using outbox = await openOutbox(audit.database.db);
+    await using one = createReadLog({ outbox, openReads: slow, log: { warn: () => undefined }, beatMs: 20 });
+    const other = await one.begin('other', () => event('other', 1, 'interrupted'));
+    const open = await one.begin('slow', () => event('slow', 1, 'interrupted'));
+    expect(open.signal.aborted).toBe(false);
+    await Promise.all([other.end(event('other', 2, 'answered')), open.end(event('slow', 2, 'answered'))]);
+    expect((await events().findOne({ _id: 'slow' }))?.data).toEqual({ count: 2, outcome: 'answered' });
   });
 
   it('that goes on for long is nobody else’s, and hears when it was taken away', async () => {

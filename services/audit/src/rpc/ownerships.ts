@@ -1,13 +1,15 @@
 import { AppError } from '@biz/errors';
 import type { Call, Handler } from '@biz/rpc';
+import { listOwnershipReads, type OwnershipReadsRequest } from '../query/ownership-reads.ts';
 import { getOwnership, lookupOwnerships, presentOwnership } from '../query/ownerships.ts';
+import { presentRecords } from '../query/present.ts';
 import { listRecords, type PageRequest } from '../query/records.ts';
-import { scopeOf } from '../query/scope.ts';
+import { openingFor, scopeOf } from '../query/scope.ts';
 import type { RpcParts } from './parts.ts';
 import { presentPage } from './records.ts';
 
 /** OwnershipService: whose data the records are. */
-export function ownershipHandlers({ collections, keyring }: RpcParts): Record<string, Handler> {
+export function ownershipHandlers({ collections, keyring, history }: RpcParts): Record<string, Handler> {
   return {
     LookupOwnership: async (request: { document?: string; email?: string }, { context }: Call) => ({
       items: (await lookupOwnerships(collections, keyring, context, request)).map(presentOwnership),
@@ -21,6 +23,12 @@ export function ownershipHandlers({ collections, keyring }: RpcParts): Record<st
         throw new AppError('not_found', 'There is no such ownership.');
       }
       return presentPage(keyring, found, call);
+    },
+    ListOwnershipReads: async (request: OwnershipReadsRequest, call: Call) => {
+      const { context, deadline, signal } = call;
+      const bounds = { searched: history.limits.searched, deadline, signal };
+      const { records, next_page_token, searched } = await listOwnershipReads(collections, scopeOf(context), request, bounds);
+      return { items: await presentRecords(keyring, records, openingFor(context)), next_page_token, searched };
     },
   };
 }
