@@ -1,0 +1,20 @@
+export {
+  anonymous,
+  type Personal,
+  personalPaths,
+  readSecurityEvent,
+  type SecurityEvent,
+  type SecurityPayload,
+  securityEntityType,
+} from './event.ts';
+export {
+  eventName,
+  isSuccess,
+  refusalType,
+  type SecurityEventType,
+  type Severity,
+  securityEventTypes,
+  severities,
+  severityOf,
+  typeOfName,
+} from './names.ts';
