@@ -33,9 +33,9 @@ function plain(value: unknown): JsonValue {
     case 'boolean':
       return value;
     case 'number':
-      return Number.isFinite(value) ? value : { $number: String(value) };
+      return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? '-0' : String(value) };
     case 'undefined':
-      return null;
+      return { $undefined: true };
   }
   if (value === null) return null;
   if (value instanceof Date) return { $date: value.toISOString() };
@@ -43,7 +43,8 @@ function plain(value: unknown): JsonValue {
   if (Object.getPrototypeOf(value) === Object.prototype) {
     const copy: JsonObject = {};
     for (const [key, inner] of Object.entries(value as object)) setOwn(copy, key.toWellFormed(), plain(inner));
-    return copy;
+    // So that no object passes for one of the forms above.
+    return Object.keys(copy).some((key) => key.startsWith('$')) ? { $object: copy } : copy;
   }
   // Types that no record of ours has; somebody else may have put them there.
   return { $bson: BSON.EJSON.stringify(value) };

@@ -181,10 +181,17 @@ describe('a record', () => {
     }
   });
 
-  it('of another type that looks the same', async () => {
-    const { action_at } = (await records().findOne({ _id: at(3) })) as Document;
-    const result = await changed(at(3), () => set(at(3), { action_at: (action_at as Date).toISOString() }));
-    expect(result.first_bad).toMatchObject({ reason: 'leaf_differs', record_id: at(3) });
+  it.each([
+    ['a date as text', 'action_at', (value: Date) => value.toISOString()],
+    ['a date as what dates are hashed as', 'action_at', (value: Date) => ({ $date: value.toISOString() })],
+    ['a number as text', 'offset', (value: number) => String(value)],
+    ['zero below zero', 'leaf_index', () => -0],
+    ['null as text', 'company_id', () => 'null'],
+  ])('with a value of another type: %s', async (_, field, other) => {
+    const id = field === 'leaf_index' ? at(0) : at(3);
+    const record = (await records().findOne({ _id: id })) as Document;
+    const result = await changed(id, () => set(id, { [field]: other(record[field] as never) }));
+    expect(result.first_bad).toMatchObject({ reason: 'leaf_differs', record_id: id });
   });
 
   it.each([

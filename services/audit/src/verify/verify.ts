@@ -127,7 +127,7 @@ async function examineDoubtful(source: VerifySource, entities: EntityCheck, find
     if (wrong.size >= (options.limit ?? LIMIT)) break;
   }
   for (let again = 0; again < LOOKS_AGAIN && wrong.size > 0; again += 1) {
-    await pause(AGAIN_MS);
+    await pause(Math.min(AGAIN_MS, options.settleMs ?? SETTLE_MS));
     const still = new Map<string, Finding[]>();
     for (const [key, before] of wrong) {
       const now = new Set((await look(source, key)).map(identity));
