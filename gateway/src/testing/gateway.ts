@@ -30,7 +30,11 @@ export type TestGateway = AsyncDisposable & {
 };
 
 /** The gateway in this process, on a free port, with a real certificate. `env` adds to its settings. */
-export async function testGateway(tls: TestTls, issuer: TestIssuer, env: Record<string, string> = {}): Promise<TestGateway> {
+export async function testGateway(
+  tls: TestTls,
+  issuer: Pick<TestIssuer, 'issuer' | 'jwksUrl' | 'token'>,
+  env: Record<string, string> = {},
+): Promise<TestGateway> {
   const files = tls.tls('gateway');
   const lines: string[] = [];
   const refusals: Refusal[] = [];

@@ -1,3 +1,4 @@
+export { type Page, type TestBrowser, testBrowser } from './browser.ts';
 export { type TestDatabase, testDatabase } from './database.ts';
 export { type Engines, engines } from './engines.ts';
 export { uniqueName } from './names.ts';
