@@ -459,6 +459,22 @@ describe('a search for values', () => {
   });
 });
 
+interface Item {
+  record_id: string;
+  version: number;
+  payload: string;
+}
+
+async function everyPage(method: string, request: object, who = dpoA): Promise<Item[]> {
+  const items: Item[] = [];
+  for (let page_token: string | undefined = ''; page_token !== undefined; ) {
+    const page: { items?: Item[]; next_page_token?: string } = await call(method, { ...request, ...(page_token && { page_token }) }, who);
+    items.push(...(page.items ?? []));
+    page_token = page.next_page_token || undefined;
+  }
+  return items;
+}
+
 describe('a history of many versions', () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
@@ -485,14 +501,35 @@ describe('a history of many versions', () => {
     for (const [index, expected] of states.entries()) {
       expect(canonicalJson(parseJson(String(found[index]?.state))), `SEED=${seed} version ${index + 1}`).toBe(canonicalJson(expected));
     }
-    const items: { version: number; payload: string }[] = [];
-    for (let page_token: string | undefined = ''; page_token !== undefined; ) {
-      const request = { ...name('many'), page_size: 7, ...(page_token && { page_token }) };
-      const page: { items?: typeof items; next_page_token?: string } = await call('GetEntityHistory', request, dpoA);
-      items.push(...(page.items ?? []));
-      page_token = page.next_page_token || undefined;
+    const history = await everyPage('GetEntityHistory', { ...name('many'), page_size: 7 });
+    expect(history.map(({ version, payload }) => [version, payload])).toEqual(steps.map(([, payload], index) => [index + 1, payload]));
+    const backwards = await everyPage('GetEntityHistory', { ...name('many'), page_size: 7, order: 'desc' });
+    expect(backwards).toEqual(history.toReversed());
+    for (const verb of ['deleted', 'changed']) {
+      const some = await everyPage('ListRecords', { ...name('many'), event_type: `card.${verb}`, page_size: 2, order: 'asc' });
+      expect(some.map(({ version }) => version)).toEqual(steps.flatMap(([each], index) => (each === verb ? [index + 1] : [])));
     }
-    expect(items.map(({ version, payload }) => [version, payload])).toEqual(steps.map(([, payload], index) => [index + 1, payload]));
+  });
+
+  it('comes in pages also where several companies have the id, and from any place', async () => {
+    for (const order of ['asc', 'desc']) {
+      const one = await everyPage('GetEntityHistory', { ...name('both'), page_size: 1, order }, platform);
+      const all = await everyPage('ListRecords', { entity_id: 'both', page_size: 200, order }, platform);
+      expect(one.map(({ record_id }) => record_id)).toEqual(all.map(({ record_id }) => record_id));
+      expect(new Set(one.map(({ record_id }) => record_id)).size).toBe(3);
+    }
+    const { next_page_token = '' } = await call<{ next_page_token?: string }>('GetEntityHistory', { ...name('many'), page_size: 1 }, dpoA);
+    const [key, , binding] = JSON.parse(Buffer.from(next_page_token, 'base64url').toString()) as [string, number, string];
+    for (const [version, count] of [
+      [-5, 3],
+      [39, 1],
+      [40, 0],
+      [8e15, 0],
+    ]) {
+      const page_token = Buffer.from(JSON.stringify([key, version, binding])).toString('base64url');
+      const { items = [] } = await call<{ items?: object[] }>('GetEntityHistory', { ...name('many'), page_size: 3, page_token }, dpoA);
+      expect(items).toHaveLength(Number(count));
+    }
   });
 
   it('is recorded as read, with how many records and whose', async () => {

@@ -3,6 +3,7 @@ import type { CallContext } from '@biz/rpc';
 import type { Collections } from '../collections.ts';
 import { entityKeys } from '../query/records.ts';
 import { narrow, scopeOf } from '../query/scope.ts';
+import { newestVersion } from '../query/version-page.ts';
 import { originalOf, type RecordDocument } from '../record.ts';
 
 /** An entity of the audit, as a call names it. */
@@ -41,16 +42,6 @@ async function firstRecords({ events }: Collections, keys: readonly string[]): P
     if (found.length === 2) break;
   }
   return found;
-}
-
-/** `entities` may be behind, so what is beyond is looked at. */
-async function newestVersion({ events, entities }: Collections, key: string): Promise<number> {
-  const head = await entities.findOne({ _id: key }, { projection: { version: 1 } });
-  const beyond = await events
-    .find({ entity_key: key, version: { $gt: head?.version ?? 0 } })
-    .project<{ version: number }>({ version: 1 })
-    .toArray();
-  return beyond.reduce((newest, { version }) => Math.max(newest, version), head?.version ?? 0);
 }
 
 /** The newest version of those that happened at a time or before; undefined when none did. */

@@ -6,6 +6,7 @@ import { entityKey, indexKey } from '../keys.ts';
 import type { RecordDocument } from '../record.ts';
 import { bindingOf, DEFAULT_PAGE_SIZE, fetchPage, type Order, type Position, readToken, writeToken } from './page.ts';
 import type { Scope } from './scope.ts';
+import { versionPage } from './version-page.ts';
 
 export interface RecordFilters {
   entity_type?: string;
@@ -56,16 +57,37 @@ export async function listRecords(
   if (walk === undefined) {
     return NOTHING;
   }
-  const after = page.page_token ? walk.after(readToken(page.page_token, binding, walk.types), order) : {};
-  const sort = Object.fromEntries(walk.sort.map((field) => [field, order]));
-  const cursor = collections.events
-    .find({ $and: [walk.filter, after] } as Filter<RecordDocument>)
-    .sort(sort)
-    .hint(walk.index);
-  const { items, more } = await fetchPage(cursor, page.page_size || DEFAULT_PAGE_SIZE, page.deadline);
+  const position = page.page_token ? readToken(page.page_token, binding, walk.types) : undefined;
+  const { items, more } = await pageOf(collections, walk, position, order, page.page_size || DEFAULT_PAGE_SIZE, page.deadline);
   const last = items.at(-1);
   const tokenAfter = (record: RecordDocument) => writeToken(walk.position(record), binding);
   return { records: items, next_page_token: more && last ? tokenAfter(last) : '', tokenAfter };
+}
+
+function pageOf(
+  collections: Collections,
+  walk: Walk,
+  after: Position | undefined,
+  order: Order,
+  size: number,
+  deadline: Date,
+): Promise<{ items: RecordDocument[]; more: boolean }> {
+  if (walk.index === 'entity_version') {
+    const { entity_key, ...filter } = walk.filter as { entity_key: string | { $in: string[] } };
+    return versionPage(collections, {
+      keys: typeof entity_key === 'string' ? [entity_key] : entity_key.$in,
+      filter,
+      after,
+      order,
+      size,
+      deadline,
+    });
+  }
+  const cursor = collections.events
+    .find({ $and: [walk.filter, after ? walk.after(after, order) : {}] } as Filter<RecordDocument>)
+    .sort(Object.fromEntries(walk.sort.map((field) => [field, order])))
+    .hint(walk.index);
+  return fetchPage(cursor, size, deadline);
 }
 
 /** How the records that the filters let through are found and in which order; undefined when there can be none. */
