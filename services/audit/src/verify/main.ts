@@ -50,6 +50,9 @@ async function verify(options: Options): Promise<VerifyResult> {
   if (outside.count === 0) throw new Error(`${options.checkpoint} has no checkpoint in it`);
   const mongo = connectMongo(options.mongodbUrl, { appName: 'audit-verify', maxPoolSize: 4 });
   stack.defer(() => mongo.close());
+  await mongo.connect().catch((error: Error) => {
+    throw new Error(`The database cannot be reached: ${error.message}`, { cause: error });
+  });
   let shown = 0;
   return await verifyAudit(mongoSource(mongo.db(options.database), outside), {
     keys,
