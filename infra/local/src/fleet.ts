@@ -27,6 +27,7 @@ export const services: readonly ServiceEntry[] = [
     }),
   },
   { name: 'notification', env: (fleet) => ({ SMTP_URL: fleet.smtpUrl, MAIL_FROM: 'Biz Retail <nao-responda@example.com>' }) },
+  { name: 'security' },
 ];
 
 export const gatewayName = 'gateway';

@@ -1,0 +1,24 @@
+import { readConfig, serviceShape } from '@biz/service';
+import { z } from 'zod';
+
+export type Config = ReturnType<typeof readServiceConfig>;
+
+const count = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+
+/** Settings of this service beside those of every service; README.md tells of each. */
+export const ownShape = {
+  MONGODB_DATABASE: z.string().min(1).default('security'),
+  CONSUMER_GROUP: z.string().min(1).default('security'),
+  /** Messages taken at once, of one partition. */
+  BATCH_RECORDS: count(1_000),
+  /** Partitions worked on side by side. */
+  CONCURRENCY: count(2),
+  /** Events that a further storage is given at once, and the longest pause between two tries when it is away. */
+  FORWARD_BATCH: count(500),
+  FORWARD_MAX_PAUSE_MS: count(30_000),
+};
+
+/** The environment of this service, read once. Throws an Error that names every fault. */
+export function readServiceConfig(env: NodeJS.ProcessEnv = process.env) {
+  return readConfig({ ...serviceShape, ...ownShape }, env);
+}

@@ -1,0 +1,49 @@
+import type { Batch, Bus, BusConsumer } from '@biz/bus';
+import { type ReadEvent, readEnvelope } from '@biz/envelope';
+import { readSecurityEvent, type SecurityEvent } from '@biz/security-events';
+
+/**
+ * Something that is told of every batch: the storages, the counters, the alerts. A batch may come again, whole or in part, after a crash and
+ * from another process, so `take` has the same effect however often an event id comes. It rejects only when an engine is away; what cannot
+ * be made sense of is logged and left out, since a batch that is refused comes again for ever.
+ */
+export interface Sink {
+  readonly name: string;
+  /** `batch`: the security events. `all`: every event of any producer that could be read, those among them, in order of offset. */
+  take(batch: readonly SecurityEvent[], all: readonly ReadEvent[]): Promise<void>;
+}
+
+export interface ConsumerOptions {
+  readonly bus: Bus;
+  readonly topic: string;
+  readonly groupId: string;
+  readonly maxBatchRecords: number;
+  readonly concurrency: number;
+  /** In the order in which they are told. */
+  readonly sinks: readonly Sink[];
+  /** The consumer died for a reason other than the brokers being away. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Reads the topic and tells every sink; a batch's offset is committed once all of them have taken it. */
+export function startConsumer(options: ConsumerOptions): BusConsumer {
+  const { bus, topic, groupId, maxBatchRecords, concurrency, sinks, onFatal } = options;
+  return bus.consumer({
+    ...{ groupId, topics: [topic], maxBatchRecords, concurrency, onFatal },
+    batch: (batch) => tell(sinks, batch),
+  });
+}
+
+/** Tells the sinks of a batch, one after the other; what is no envelope the audit keeps among its dead letters. */
+export async function tell(sinks: readonly Sink[], { messages, signal }: Pick<Batch, 'messages' | 'signal'>): Promise<void> {
+  const all = messages.flatMap((message) => {
+    const read = message.codecFault === undefined ? readEnvelope(message) : undefined;
+    return read?.ok ? [read.event] : [];
+  });
+  if (all.length === 0) return;
+  const events = all.flatMap((event) => readSecurityEvent(event) ?? []);
+  for (const sink of sinks) {
+    signal.throwIfAborted();
+    await sink.take(events, all);
+  }
+}

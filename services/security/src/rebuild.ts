@@ -1,0 +1,6 @@
+import { loadContract } from '@biz/protos';
+import { runRebuild } from '@biz/resource';
+import { securityModels } from './models.ts';
+
+const contract = loadContract();
+await runRebuild({ name: 'security', contract, models: securityModels(contract) });

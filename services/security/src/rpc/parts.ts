@@ -1,0 +1,8 @@
+import type { Keyring } from '@biz/sealing';
+import type { Storages } from '../storage/storages.ts';
+
+/** What the handlers work with; filled in by the composition root. */
+export interface RpcParts {
+  keyring: Keyring;
+  storages: Storages;
+}

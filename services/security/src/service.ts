@@ -1,0 +1,36 @@
+import { createBus } from '@biz/bus';
+import { loadContract } from '@biz/protos';
+import { openFoundation } from '@biz/resource';
+import type { Log, RunningService } from '@biz/service';
+import type { Config } from './config.ts';
+import { startConsumer } from './consumer.ts';
+import { securityModels } from './models.ts';
+import { createHandlers, services } from './rpc.ts';
+import { storageSink } from './storage/sink.ts';
+import { openStorages } from './storage/storages.ts';
+
+/** Builds and starts the service; disposing the answer ends it. Kafka and every storage but MongoDB may be away. */
+export async function startSecurity(config: Config, log: Log): Promise<RunningService> {
+  const contract = loadContract();
+  const foundation = await openFoundation({ name: 'security', config, contract, log, models: securityModels(contract) });
+  const { keyring, store } = foundation;
+  const storages = foundation.use(
+    await openStorages({
+      ...{ db: store.db, others: {}, queried: 'mongodb', log },
+      batch: config.FORWARD_BATCH,
+      maxBackoffMs: config.FORWARD_MAX_PAUSE_MS,
+    }),
+  );
+  const bus = foundation.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: 'security', log }));
+  startConsumer({
+    ...{ bus, topic: config.AUDIT_TOPIC, groupId: config.CONSUMER_GROUP },
+    ...{ maxBatchRecords: config.BATCH_RECORDS, concurrency: config.CONCURRENCY },
+    sinks: [storageSink(keyring, storages)],
+    // ends the process, which is started again clean (runProcess of @biz/service)
+    onFatal: (error) =>
+      setImmediate(() => {
+        throw error;
+      }),
+  });
+  return foundation.serve(services, createHandlers({ keyring, storages }));
+}
