@@ -49,8 +49,10 @@ async function finish(request: FastifyRequest, reply: FastifyReply, { login, sea
   const waiting = typeof state === 'string' ? await waitingLogin(request, state, sealer) : undefined;
   if (!waiting) throw new AppError('login_failed', `This browser began no such login, or too long ago. ${startAgain}`);
   try {
-    const tokens = await login.finish(queryOf(request), waiting.checks);
-    writeSessionCookie(request, reply, await sessions.open(tokens));
+    const sealed = await sessions.open(await login.finish(queryOf(request), waiting.checks));
+    const former = readSessionCookie(request);
+    if (former !== undefined) await sessions.replace(former);
+    writeSessionCookie(request, reply, sealed);
   } catch (error) {
     if (!(error instanceof AppError && error.code === 'unavailable')) clearLoginCookie(reply, waiting.checks.state);
     throw error;
@@ -59,11 +61,10 @@ async function finish(request: FastifyRequest, reply: FastifyReply, { login, sea
   return reply.redirect(waiting.returnTo, 303);
 }
 
+/** Found by the beginning of its state; that the whole of it is the same is one of the checks of the exchange. */
 async function waitingLogin(request: FastifyRequest, state: string, sealer: Sealer): Promise<Waiting | undefined> {
   const text = readLoginCookie(request, state);
-  if (text === undefined) return undefined;
-  const waiting = (await sealer.open('login', text).catch(() => undefined)) as Waiting | undefined;
-  return waiting?.checks.state === state ? waiting : undefined;
+  return text === undefined ? undefined : ((await sealer.open('login', text).catch(() => undefined)) as Waiting | undefined);
 }
 
 function queryOf({ url }: FastifyRequest): string {

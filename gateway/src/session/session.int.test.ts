@@ -94,7 +94,11 @@ describe('a login', () => {
       return id;
     };
     const first = await idOf(victim);
-    await logIn(victim, 'admin-a').catch(() => undefined); // Keycloak knows them still: no form to fill in
+    const cookie = Object.entries(await sessionCookies(victim))
+      .map((pair) => pair.join('='))
+      .join('; ');
+    expect((await victim.open(`${site}/v1/auth/login`)).url).toBe(`${site}/v1/me`); // Keycloak knows them still: no form to fill in
+    expect((await gateway.send('GET', '/v1/me', { headers: { cookie } })).json.code).toBe('token_expired');
     const ids = [await idOf(attacker), first, await idOf(victim)];
     expect(new Set(ids).size).toBe(3);
   });

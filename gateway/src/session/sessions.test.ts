@@ -186,7 +186,17 @@ describe('a session that was closed', () => {
     await expect(sessions.resume(sealed)).rejects.toMatchObject({ code: 'token_expired' });
   });
 
+  it('because another took its place is over here, and Keycloak is not told: it may carry the other', async () => {
+    const sessions = make();
+    const [former, present] = [await sessions.open(tokens), await sessions.open(tokens)];
+    await sessions.replace(former);
+    await expect(sessions.resume(former)).rejects.toMatchObject({ code: 'token_expired' });
+    await expect(sessions.resume(present)).resolves.toBeDefined();
+    expect(ended).toEqual([]);
+  });
+
   it('and one that is none is no error', async () => {
     await expect(make().close('x')).resolves.toBeUndefined();
+    await expect(make().replace('x')).resolves.toBeUndefined();
   });
 });

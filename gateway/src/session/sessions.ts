@@ -38,6 +38,8 @@ export type Sessions = {
   open(answer: TokenAnswer): Promise<string>;
   /** A sealed session, renewed when it is time. Rejects with AppError `token_expired` (over), `token_invalid` (not ours), `unavailable`. */
   resume(sealed: string): Promise<Resumed>;
+  /** Refuses a session here from now on: another has taken its place. */
+  replace(sealed: string): Promise<void>;
   /** Ends a session here and in Keycloak; one that is over is no error. Rejects with AppError `unavailable` when Keycloak was not told. */
   close(sealed: string): Promise<void>;
 };
@@ -45,16 +47,19 @@ export type Sessions = {
 /** Renewals under way, and done within the last minute: a browser goes on sending what it had until our answer has reached it. */
 const rememberedMs = 60_000;
 const maxRemembered = 20_000;
+/** Sessions closed here that are remembered; of more, the oldest are refused by Keycloak only. */
+const maxClosed = 100_000;
 
 /**
  * Sessions that the browser carries, sealed: tokens and times, nothing is kept here, so any gateway with the key serves them. Requests that
- * find an access token about to end share one refresh. Sessions closed here are refused at once until their access token ends; from then on
- * every gateway is refused by Keycloak.
+ * find an access token about to end share one refresh. Sessions closed here are refused here at once, and by every gateway when their access
+ * token ends, since Keycloak renews it for none.
  */
 export function createSessions(options: SessionOptions): Sessions {
   const { sealer, grants, now = Date.now } = options;
   const renewals = new LRUCache<string, Promise<Resumed>>({ max: maxRemembered, ttl: rememberedMs });
-  const closed = new LRUCache<string, true>({ max: maxRemembered, ttl: rememberedMs });
+  // every copy of a session ends by itself when it was idle for that long
+  const closed = new LRUCache<string, true>({ max: maxClosed, ttl: options.idleSeconds * 1000 });
   const seconds = () => Math.floor(now() / 1000);
 
   const keep = async (grant: Grant, { id, startedAt }: Pick<Session, 'id' | 'startedAt'>): Promise<Required<Resumed>> => {
@@ -98,6 +103,10 @@ export function createSessions(options: SessionOptions): Sessions {
     return { ...content, expiresAt: content.exp } as unknown as Session & { sealedAt: number };
   };
 
+  const refuse = (session: Session | undefined): void => {
+    if (session) closed.set(session.id, true);
+  };
+
   return {
     async open(answer) {
       const { sealed } = await keep(await grants.adopt(answer), { id: randomBytes(16).toString('base64url'), startedAt: seconds() });
@@ -113,11 +122,13 @@ export function createSessions(options: SessionOptions): Sessions {
       if (seconds() - session.sealedAt > options.idleSeconds / 4) return keep(session, session);
       return { session, sealed: undefined };
     },
+    async replace(sealed) {
+      refuse(await read(sealed).catch(() => undefined));
+    },
     async close(sealed) {
       const session = await read(sealed).catch(() => undefined);
+      refuse(session);
       if (!session) return;
-      const left = Math.max(session.accessExpiresAt - seconds(), 0) * 1000 + rememberedMs;
-      closed.set(session.id, true, { ttl: left });
       const renewed = await renewals.get(digest(session.refreshToken))?.catch(() => undefined);
       await grants.logout((renewed?.session ?? session).refreshToken);
     },
