@@ -1,6 +1,6 @@
 // Completeness on real engines: a service of the fleet's kind, a broker that loses what it acknowledged, and an audit that notices.
 import { randomUUID } from 'node:crypto';
-import type { EventDocument } from '@biz/eventstore';
+import type { EventDocument, OwnEvent } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { until } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,7 +13,6 @@ import { type Reconciler, type ReconcilerParts, startReconciler } from './comple
 import { tellFindings } from './completeness/tell.ts';
 import { reconcilerParts } from './completeness/wiring.ts';
 import { auditConfig } from './config.ts';
-import type { OwnEvent } from './outbox.ts';
 import { type AuditHarness, auditHarness, contextOf } from './testing/harness.ts';
 import { type Team, teamService } from './testing/team.ts';
 

@@ -1,12 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { EventDocument } from '@biz/eventstore';
+import { createOutbox, type EventDocument, type Outbox } from '@biz/eventstore';
 import { canonicalJson } from '@biz/json';
 import { createKeyring, readKek } from '@biz/sealing';
 import { until } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMongoStore } from './ingest/mongo-store.ts';
 import { type LetterParts, replayLetter } from './letters/replay.ts';
-import { createOutbox, type Outbox } from './outbox.ts';
 import { type AuditHarness, auditHarness, contextOf, envelope } from './testing/harness.ts';
 
 interface Letter {

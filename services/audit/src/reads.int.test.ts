@@ -1,10 +1,9 @@
-import type { EventDocument } from '@biz/eventstore';
+import { createOutbox, type EventDocument, type OwnEvent } from '@biz/eventstore';
 import { serviceContext } from '@biz/rpc';
 import { traceContext } from '@biz/service';
 import { engines, until } from '@biz/testing';
 import { type Db, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createOutbox, type OwnEvent } from './outbox.ts';
 import { createReadLog, type OpenReadDocument, type ReadLog } from './reads/read-log.ts';
 import { type AuditHarness, auditHarness, contextOf, envelope } from './testing/harness.ts';
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
+import { createOutbox } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer } from '@biz/rpc';
@@ -16,7 +17,6 @@ import { Pending } from './ingest/pending.ts';
 import { startCheckpointer } from './integrity/checkpointer.ts';
 import { logSigners } from './integrity/signing.ts';
 import type { LetterParts } from './letters/replay.ts';
-import { createOutbox } from './outbox.ts';
 import { createReadLog, type OpenReadDocument } from './reads/read-log.ts';
 import type { RpcParts } from './rpc/parts.ts';
 import { createHandlers, services } from './rpc.ts';

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { startWorker, type Worker } from '@biz/eventstore';
+import { type Outbox, type OwnEvent, startWorker, type Worker } from '@biz/eventstore';
 import { serviceContext } from '@biz/rpc';
 import { idAt, traceContext } from '@biz/service';
 import type { Db } from 'mongodb';
 import type { Collections } from '../collections.ts';
-import type { Outbox, OwnEvent } from '../outbox.ts';
 import { type FindingDocument, presentFinding } from './finding.ts';
 
 export interface TellParts {

@@ -1,6 +1,7 @@
 import type { BusProducer } from '@biz/bus';
 import { type EnvelopeLimits, type ReadEvent, readEnvelope } from '@biz/envelope';
 import { AppError } from '@biz/errors';
+import type { Outbox } from '@biz/eventstore';
 import type { CallContext } from '@biz/rpc';
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
@@ -8,7 +9,6 @@ import { sealedFields } from '../ingest/seal.ts';
 import { verdictsOf } from '../ingest/snapshot.ts';
 import type { AuditStore, DeadLetterDocument } from '../ingest/store.ts';
 import { entityKey, indexKey } from '../keys.ts';
-import type { Outbox } from '../outbox.ts';
 
 /** What the replay of dead letters works with. */
 export interface LetterParts {

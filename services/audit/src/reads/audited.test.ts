@@ -1,8 +1,8 @@
 import { AppError } from '@biz/errors';
+import type { OwnEvent } from '@biz/eventstore';
 import { loadContract, type MethodModel } from '@biz/protos';
 import type { Call, Handler, StreamHandler } from '@biz/rpc';
 import { describe, expect, it } from 'vitest';
-import type { OwnEvent } from '../outbox.ts';
 import { looksPersonal } from '../personal.ts';
 import { services } from '../rpc.ts';
 import { contextOf } from '../testing/harness.ts';

@@ -1,7 +1,7 @@
+import type { OwnEvent } from '@biz/eventstore';
 import type { JsonObject, JsonValue } from '@biz/json';
 import type { Call } from '@biz/rpc';
 import { indexKey } from '../keys.ts';
-import type { OwnEvent } from '../outbox.ts';
 import { looksPersonal } from '../personal.ts';
 import { openingFor } from '../query/scope.ts';
 import { isPersonal } from './methods.ts';

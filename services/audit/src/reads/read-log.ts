@@ -1,7 +1,7 @@
 import { AppError } from '@biz/errors';
+import type { Outbox, OwnEvent } from '@biz/eventstore';
 import type { Log } from '@biz/service';
 import type { Collection } from 'mongodb';
-import type { Outbox, OwnEvent } from '../outbox.ts';
 
 /** A read that has begun to be answered, kept until it is recorded. */
 export interface OpenReadDocument {

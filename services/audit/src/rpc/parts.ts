@@ -1,3 +1,4 @@
+import type { Outbox } from '@biz/eventstore';
 import type { Signer } from '@biz/merkle';
 import type { MessageModel } from '@biz/protos';
 import type { Keyring } from '@biz/sealing';
@@ -5,7 +6,6 @@ import type { Collections } from '../collections.ts';
 import type { Reconciler } from '../completeness/index.ts';
 import type { HistoryParts } from '../history/parts.ts';
 import type { LetterParts } from '../letters/replay.ts';
-import type { Outbox } from '../outbox.ts';
 import type { ReadLog } from '../reads/read-log.ts';
 import type { Verifications } from '../verify/verifications.ts';
 

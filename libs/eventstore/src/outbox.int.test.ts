@@ -1,21 +1,36 @@
 import { randomUUID } from 'node:crypto';
-import type { EventDocument } from '@biz/eventstore';
-import { engines, until } from '@biz/testing';
+import { type Bus, createBus } from '@biz/bus';
+import { type ReadEvent, readEnvelope } from '@biz/envelope';
+import { engines, type TestDatabase, testDatabase, uniqueName, until } from '@biz/testing';
 import { type CommandStartedEvent, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOutbox, type Outbox, type OutboxOptions, type OwnEvent } from './outbox.ts';
-import { type AuditHarness, auditHarness, contextOf } from './testing/harness.ts';
+import type { EventDocument } from './types.ts';
 
-let audit: AuditHarness;
-const context = contextOf(['dpo'], ['company-a']);
+let database: TestDatabase;
+let bus: Bus;
+const topic = uniqueName('outbox');
+const context = {
+  ...{ actor: { id: 'u-test', type: 'user' as const }, role: 'dpo', ip: '203.0.113.9' },
+  ...{ trace_id: '4bf92f3577b34da6a3ce929d0e0e4736', traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' },
+};
 const log = { warn: () => undefined };
 
 beforeAll(async () => {
-  audit = await auditHarness();
+  database = await testDatabase('outbox');
+  bus = createBus({
+    brokers: engines().kafkaBrokers,
+    clientId: 'outbox-test',
+    log: { ...log, error: () => undefined, info: () => undefined, debug: () => undefined },
+  });
+  await bus.ensureTopics([{ topic, partitions: 1 }]);
 });
-afterAll(() => audit[Symbol.asyncDispose]());
+afterAll(async () => {
+  await bus[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
+});
 
-const events = () => audit.database.db.collection<EventDocument>('events');
+const events = () => database.db.collection<EventDocument>('events');
 const read = (over: Partial<OwnEvent> = {}): OwnEvent => ({
   type: 'audit.read',
   entity_type: 'audit_read',
@@ -28,10 +43,10 @@ const read = (over: Partial<OwnEvent> = {}): OwnEvent => ({
 
 function open(over: Partial<OutboxOptions> = {}): Promise<Outbox> {
   return createOutbox({
-    db: audit.database.db,
-    producer: audit.bus.producer(),
-    topic: audit.topic,
-    identity: { service: 'audit_service', instance: randomUUID() },
+    db: database.db,
+    producer: bus.producer(),
+    topic,
+    identity: { service: 'test_service', instance: randomUUID() },
     environment: 'test',
     keepDays: 30,
     log,
@@ -45,33 +60,46 @@ const connect = () => new MongoClient(engines().mongodbUrl, { monitorCommands: t
 const published = () => until(async () => (await events().countDocuments({ published_at: null })) === 0, { what: 'the relay' });
 
 describe('the outbox', () => {
-  it('makes a record of each event, as of any producer', async () => {
-    await using service = await audit.start();
+  it('publishes each event as any producer does', async () => {
+    const got = new Map<string, ReadEvent>();
+    await using _consumer = bus.consumer({
+      ...{ groupId: uniqueName('group'), topics: [topic], onFatal: () => undefined },
+      batch: async ({ messages }) => {
+        for (const message of messages) {
+          const read = readEnvelope(message);
+          if (read.ok) got.set(read.event.event_id, read.event);
+        }
+      },
+    });
     await using outbox = await open();
-    await outbox.append([read({ event_id: 'n-1' }), read({ company_id: null, event_id: 'n-2' })]);
     await outbox.append([
-      read({ type: 'audit_finding.opened', entity_type: 'audit_finding', entity_id: 'f-1', event_id: 'n-3' }),
-      read({
-        type: 'audit_finding.closed',
-        entity_type: 'audit_finding',
-        entity_id: 'f-1',
-        version: 2,
-        action_type: 'disable',
-        event_id: 'n-4',
-      }),
+      read({ event_id: 'n-1', client_id: 'client-1', at: '2026-01-02T03:04:05.678Z' }),
+      read({ company_id: null, event_id: 'n-2' }),
     ]);
-    const records = () => audit.collections.events.find({ kind: 'event', producer_service: 'audit_service' }).sort({ _id: 1 }).toArray();
-    const found = await until(async () => ((await records()).length === 4 ? records() : undefined), { what: 'the records' });
-    expect(found.map(({ event_id, entity_type, version }) => [event_id, entity_type, version])).toEqual([
-      ['n-1', 'audit_read', 1],
-      ['n-2', 'audit_read', 1],
-      ['n-3', 'audit_finding', 1],
-      ['n-4', 'audit_finding', 2],
+    const finding = { type: 'audit_finding.opened', entity_type: 'audit_finding', entity_id: 'f-1' };
+    await outbox.append([read({ ...finding, event_id: 'n-3' }), read({ ...finding, event_id: 'n-4', version: 2, action_type: 'disable' })]);
+    await until(() => got.size === 4, { what: 'the topic', timeoutMs: 20_000 });
+    const seen = [...got.values()].sort((one, other) => (one.event_id < other.event_id ? -1 : 1));
+    expect(seen.map(({ event_id, entity_type, action_type }) => [event_id, entity_type, action_type])).toEqual([
+      ['n-1', 'audit_read', 'new'],
+      ['n-2', 'audit_read', 'new'],
+      ['n-3', 'audit_finding', 'new'],
+      ['n-4', 'audit_finding', 'disable'],
     ]);
-    expect(found[0]).toMatchObject({ ownership_id: 'company-a', owner_id: 'u-test', owner_role: 'dpo', payload: '{"count":3}' });
-    expect(found[1]).toMatchObject({ ownership_id: 'n-2', company_id: null });
-    expect(await audit.collections.findings.countDocuments()).toBe(0);
-    expect(service.address).toMatch(/:\d+$/);
+    expect(seen[0]).toMatchObject({
+      ownership_id: 'company-a',
+      client_id: 'client-1',
+      owner_id: 'u-test',
+      timestamp: '2026-01-02T03:04:05.678Z',
+    });
+    expect(seen[1]).toMatchObject({ ownership_id: 'n-2', company_id: null, owner_ip: '203.0.113.9', owner_role: 'dpo' });
+  });
+
+  it('stands beside an event store in a collection of its own', async () => {
+    await using outbox = await open({ collection: 'own_events' });
+    await outbox.append([read({ event_id: 'beside' })]);
+    expect(await events().countDocuments({ _id: 'beside' })).toBe(0);
+    expect(await database.db.collection('own_events').countDocuments({ 'data.count': 3 })).toBe(1);
   });
 
   it('writes what waits at the same time in few inserts, each event once', async () => {
@@ -80,7 +108,7 @@ describe('the outbox', () => {
     client.on('commandStarted', ({ commandName, command }: CommandStartedEvent) => {
       if (commandName === 'insert') inserts.push(command.documents.length);
     });
-    await using outbox = await open({ db: client.db(audit.database.name) });
+    await using outbox = await open({ db: client.db(database.name) });
     inserts.length = 0;
     await Promise.all(Array.from({ length: 1_200 }, (_, n) => outbox.append([read({ data: { n, many: true } })])));
     expect(await events().countDocuments({ 'data.many': true })).toBe(1_200);
@@ -106,7 +134,7 @@ describe('the outbox', () => {
 
   it('says so when it cannot write', async () => {
     const client = await connect();
-    const outbox = await open({ db: client.db(audit.database.name) });
+    const outbox = await open({ db: client.db(database.name) });
     await client.close();
     await expect(outbox.append([read()])).rejects.toMatchObject({ code: 'unavailable' });
     await expect(outbox.append([read({ data: { text: 'x'.repeat(600_000) } })])).rejects.toMatchObject({ code: 'too_large' });

@@ -1,11 +1,13 @@
 import { AppError } from '@biz/errors';
-import { type ActionType, createRelay, type EventDocument, publishTo, type RelaySource, type Sender, streamId } from '@biz/eventstore';
 import type { JsonObject } from '@biz/json';
-import type { CallContext } from '@biz/rpc';
-import { type Log, newId } from '@biz/service';
 import { BSON, type Collection, type Db, MongoBulkWriteError } from 'mongodb';
+import { nextEventId, streamId } from './fold.ts';
+import type { StoreLog } from './parts.ts';
+import { publishTo, type Sender } from './publish.ts';
+import { createRelay, type RelaySource } from './relay.ts';
+import type { ActionType, EventDocument } from './types.ts';
 
-/** An event of the audit service itself: somebody read audit data, a finding was opened, a dead letter replayed. */
+/** An event that a service tells of by itself, beside its entities: somebody read audit data, a login failed. */
 export interface OwnEvent {
   /** Made when not given (UUIDv7). Given, a repetition with the same id changes nothing. Within an entity ids sort as versions do. */
   event_id?: string;
@@ -18,16 +20,26 @@ export interface OwnEvent {
   version?: number;
   action_type: ActionType;
   company_id: string | null;
+  /** None when not given. */
+  client_id?: string | null;
   /** Whose data it is about; when not given the company's, and without one the entity's own. */
   ownership_id?: string;
-  /** Payload. It is not sealed, so nothing personal stands in it in clear. */
+  /** Payload. It is not sealed here, so nothing personal stands in it in clear. */
   data: JsonObject;
-  /** Who did it, from where, in which trace; `serviceContext` for what the service does by itself. */
+  /** When it happened (RFC 3339); now when not given. */
+  at?: string;
+  /** Who did it, from where, in which trace; a call context will do. */
   context: Doer;
 }
 
-/** The part of a call context that an event tells. */
-export type Doer = Pick<CallContext, 'actor' | 'role' | 'ip' | 'trace_id' | 'traceparent'>;
+export interface Doer {
+  readonly actor: { readonly id: string; readonly type: 'user' | 'service' };
+  readonly role: string;
+  /** In clear; the audit seals it. */
+  readonly ip: string;
+  readonly trace_id: string;
+  readonly traceparent: string;
+}
 
 export interface Outbox extends AsyncDisposable {
   /**
@@ -40,6 +52,8 @@ export interface Outbox extends AsyncDisposable {
 
 export interface OutboxOptions {
   db: Db;
+  /** `events` when not given. In a database where the event store has that one, another; the relay's lease has its name. */
+  collection?: string;
   producer: Sender;
   topic: string;
   /** Name of the service in the envelope, and this process's UUID. */
@@ -47,7 +61,7 @@ export interface OutboxOptions {
   environment: string;
   /** Days that a published event stays in the outbox; the record in the audit is what stays for good. */
   keepDays: number;
-  log: Pick<Log, 'warn'>;
+  log: StoreLog;
   /** How often the relay looks for events of other processes, in ms. */
   pollMs?: number;
 }
@@ -58,12 +72,12 @@ const MOST_AT_ONCE = 500;
 const DUPLICATE_KEY = 11000;
 
 /**
- * The outbox of the audit service, in its own database: a durable insert into `events` (the documents of @biz/eventstore), relayed
- * to the topic like any service's events. There is no `current`: an event is folded nowhere but in its record.
+ * An outbox for events that belong to no entity of the event store: a durable insert into the collection (the documents of this
+ * library), relayed to the topic like any service's events. There is no `current`: an event is folded nowhere but in its record.
  */
 export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
-  const { db, producer, topic, identity, log } = options;
-  const events: Collection<EventDocument> = db.collection('events', { writeConcern: { w: 'majority', journal: true } });
+  const { db, producer, topic, identity, log, collection = 'events' } = options;
+  const events: Collection<EventDocument> = db.collection(collection, { writeConcern: { w: 'majority', journal: true } });
   await events.createIndexes([
     // One event a version, so that two processes with the same idea append one.
     { name: 'stream_version', key: { stream_id: 1, version: 1 }, unique: true },
@@ -86,7 +100,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     try {
       await insert(events, documents);
     } catch (cause) {
-      throw new AppError('unavailable', 'The audit cannot write its own events; try again in a moment.', { cause });
+      throw new AppError('unavailable', 'The events cannot be written at present; try again in a moment.', { cause });
     }
     for (const listener of listeners) listener();
   });
@@ -94,7 +108,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
   const relay = createRelay({
     store: source,
     mark: 'published_at',
-    lease: 'outbox',
+    lease: collection === 'events' ? 'outbox' : collection,
     deliver: publishTo(producer, topic, identity),
     ...(pollMs !== undefined && { pollMs }),
     log,
@@ -110,7 +124,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
 
 function documentOf(event: OwnEvent, environment: string): EventDocument {
   const { context, company_id } = event;
-  const id = event.event_id ?? newId();
+  const id = event.event_id ?? nextEventId(undefined);
   const entityId = event.entity_id ?? id;
   const document: EventDocument = {
     _id: id,
@@ -119,13 +133,13 @@ function documentOf(event: OwnEvent, environment: string): EventDocument {
     type: event.type,
     schema_version: '1.0',
     data: event.data,
-    at: new Date().toISOString(),
+    at: event.at ?? new Date().toISOString(),
     meta: {
       entity_type: event.entity_type,
       entity_id: entityId,
       action_type: event.action_type,
       company_id,
-      client_id: null,
+      client_id: event.client_id ?? null,
       ownership_id: event.ownership_id ?? company_id ?? entityId,
       owner_id: context.actor.id,
       owner_ip: context.ip,
