@@ -12,6 +12,7 @@ import { fillStore } from './fill.ts';
 import { type FilledStore, ORIGIN } from './filled.ts';
 import { mixOf } from './mix.ts';
 import { benchPages } from './pages.ts';
+import { benchTravel } from './travel.ts';
 import { benchVerify } from './verify.ts';
 
 const RECORDS = Number(process.env.BENCH_RECORDS ?? 100_000);
@@ -40,5 +41,6 @@ export async function benchAuditStore({ mongodbUrl }: { mongodbUrl: string }, re
   const store: FilledStore = { mongodbUrl, db, collections, keyring, mix, records: RECORDS, file, signerOf };
   await benchVerify(store, report);
   await benchExport(store, report);
+  await benchTravel(store, report);
   await benchPages(store, report);
 }

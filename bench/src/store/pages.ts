@@ -7,31 +7,35 @@ import type { FilledStore } from './filled.ts';
 
 type Filters = Parameters<typeof listRecords>[2];
 
+/** Queries of each kind, and the time after which there are no more. */
 const QUERIES = 200;
+const LONGEST_MS = 30_000;
 const PAGE = 50;
 
 /** A page of 50 records by each of the filters that people search with; the floor is the bare read of the same documents. */
 export async function benchPages(store: FilledStore, report: Report): Promise<void> {
   const samples = await someRecords(store, QUERIES);
-  const lists: [string, string, (record: Document) => Filters][] = [
-    ['ownership id', 'ownership_time', ({ ownership_id }) => ({ ownership_id })],
-    ['actor', 'owner_time', ({ owner_id }) => ({ owner_id })],
-    ['trace id', 'trace_time', ({ trace_id }) => ({ trace_id })],
-    ['time', 'company_time', ({ action_at }) => ({ to: action_at.toISOString() })],
+  const lists: [string, (record: Document) => Filters][] = [
+    ['ownership id', ({ ownership_id }) => ({ ownership_id })],
+    ['actor', ({ owner_id }) => ({ owner_id })],
+    ['trace id', ({ trace_id }) => ({ trace_id })],
+    ['time', ({ action_at }) => ({ to: action_at.toISOString() })],
   ];
-  for (const [name, index, filtersOf] of lists) {
+  for (const [name, filtersOf] of lists) {
     const first = samples[0] as Document;
     const plan = await explained(store, (watched) => page(watched, [first.company_id], filtersOf(first)));
     const times: number[] = [];
     const floors: number[] = [];
+    const until = performance.now() + LONGEST_MS;
     for (const record of samples) {
+      if (performance.now() > until) break;
       const scope = [record.company_id as string];
       times.push(await timed(() => page(store, scope, filtersOf(record))));
-      floors.push(await timed(() => barePage(store, scope, filtersOf(record), index)));
+      floors.push(await timed(() => barePage(store, scope, filtersOf(record))));
     }
     report.add(`page of ${PAGE} by ${name} over ${store.records} records p50`, percentile(times, 0.5), 'ms', {
       floor: percentile(floors, 0.5),
-      spread: `p99 ${percentile(times, 0.99).toFixed(1)} ms, ${QUERIES} queries; ${plan}`,
+      spread: `p99 ${percentile(times, 0.99).toFixed(1)} ms, ${times.length} queries; ${plan}`,
     });
   }
 }
@@ -43,10 +47,10 @@ async function page({ collections, keyring }: FilledStore, scope: string[], filt
   await presentRecords(keyring, records, { payload: true, owner_ip: true });
 }
 
-async function barePage({ db }: FilledStore, [company_id]: string[], filters: Filters, index: string): Promise<void> {
-  const { to, ...same } = filters;
-  const filter = { company_id, ...same, ...(to && { action_at: { $lt: new Date(to) } }) };
-  await db.collection('records').find(filter).sort({ action_at: -1, _id: -1 }).hint(index).limit(PAGE).toArray();
+/** The bare query, as the server likes it best: no index named, the most telling field first. */
+async function barePage({ db }: FilledStore, [company_id]: string[], { to, ...same }: Filters): Promise<void> {
+  const filter = { ...same, company_id, ...(to && { action_at: { $lt: new Date(to) } }) };
+  await db.collection('records').find(filter).sort({ action_at: -1, _id: -1 }).limit(PAGE).toArray();
 }
 
 /** Records from all over the store. */

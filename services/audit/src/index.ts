@@ -1,5 +1,7 @@
 // What the benchmarks measure.
 export { type Collections, collectionsOf, ensureIndexes } from './collections.ts';
+export { createGate } from './history/parts.ts';
+export { entityDiff, entityState } from './history/state.ts';
 export { type IngestParts, ingest } from './ingest/ingest.ts';
 export { createMongoStore } from './ingest/mongo-store.ts';
 export { LogPending, Pending } from './ingest/pending.ts';
