@@ -49,8 +49,8 @@ export interface CheckpointWalkParts {
 export class CheckpointWalk {
   /** The next size at which there is something to compare. */
   due = 0;
-  /** Checkpoints compared. */
-  readonly compared = { stored: 0, outside: 0 };
+  /** Checkpoints compared, and the largest size at which one kept outside was right. */
+  readonly compared = { stored: 0, outside: 0, outside_size: 0 };
   readonly #parts: CheckpointWalkParts;
   /** Outside, by where they begin; the next one to begin. */
   readonly #entries: OutsideEntry[];
@@ -59,9 +59,8 @@ export class CheckpointWalk {
   /** Trees of what is kept outside, at the present size, where the log is another. */
   #strays: Tree[] = [];
   #next: { position: number; checkpoint: StoredCheckpoint } | undefined;
-  /** The largest sizes at which a checkpoint was right; one of the database says nothing about those kept outside. */
+  /** The largest size at which a checkpoint of the database was right; it says nothing about those kept outside. */
   #goodStored = 0;
-  #goodOutside = 0;
   #storedBad = false;
   #outsideBad = false;
 
@@ -149,7 +148,7 @@ export class CheckpointWalk {
     } else if (!this.#storedBad) {
       this.#storedBad = true;
       report({
-        ...this.#finding('checkpoint_differs', Math.max(this.#goodStored, this.#goodOutside), size, name),
+        ...this.#finding('checkpoint_differs', Math.max(this.#goodStored, this.compared.outside_size), size, name),
         ...roots(opened.root, view),
       });
     }
@@ -187,7 +186,7 @@ export class CheckpointWalk {
     this.#active = this.#active.filter((one) => one !== active);
     this.compared.outside += 1;
     if (view.judge(root)) {
-      this.#goodOutside = entry.size;
+      this.compared.outside_size = entry.size;
       if (proven === undefined && hasLeaves && entry.size > startOf(entry)) {
         this.#parts.report(this.#finding('checkpoint_differs', startOf(entry), entry.size, `${name}: the leaf hashes beside its note`));
       }
@@ -196,7 +195,7 @@ export class CheckpointWalk {
       this.#strays.push(proven.tree);
     } else if (!this.#outsideBad) {
       this.#outsideBad = true;
-      this.#parts.report({ ...this.#finding('checkpoint_differs', this.#goodOutside, entry.size, name), ...roots(root, view) });
+      this.#parts.report({ ...this.#finding('checkpoint_differs', this.compared.outside_size, entry.size, name), ...roots(root, view) });
     }
   }
 

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { connectMongo } from '@biz/service';
+import { connectToRead } from './connect.ts';
 import { readLogKeys } from './log-keys.ts';
 import { mongoSource } from './mongo-source.ts';
 import { openOutside } from './outside.ts';
@@ -48,7 +48,7 @@ async function verify(options: Options): Promise<VerifyResult> {
   const keys = readLogKeys(await keyText(options.key), options.origin);
   const outside = stack.use(await openOutside(options.checkpoint));
   if (outside.count === 0) throw new Error(`${options.checkpoint} has no checkpoint in it`);
-  const mongo = connectMongo(options.mongodbUrl, { appName: 'audit-verify', maxPoolSize: 4 });
+  const mongo = connectToRead(options.mongodbUrl);
   stack.defer(() => mongo.close());
   await mongo.connect().catch((error: Error) => {
     throw new Error(`The database cannot be reached: ${error.message}`, { cause: error });

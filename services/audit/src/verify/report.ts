@@ -43,7 +43,7 @@ function faultLines(finding: Finding, locale: Locale): string[] {
   ];
 }
 
-function logLine({ log_id, size, root, checkpoints, outside, unfinished }: VerifyResult['logs'][number]): string {
+function logLine({ log_id, size, root, checkpoints, outside, outside_size, unfinished }: VerifyResult['logs'][number]): string {
   const more = unfinished > 0 ? `, ${unfinished} unfinished beyond` : '';
-  return `${log_id}  size ${size}  root ${root || '-'}  ${checkpoints} checkpoints in the database, ${outside} outside${more}`;
+  return `${log_id}  size ${size}  root ${root || '-'}  ${checkpoints} checkpoints in the database, ${outside} outside (up to ${outside_size})${more}`;
 }

@@ -26,6 +26,8 @@ export interface WalkedLog {
   /** Checkpoints compared: of the database, and kept outside. */
   checkpoints: number;
   outside: number;
+  /** Leaves that the checkpoints kept outside vouch for; those beyond rest on the database alone. */
+  outside_size: number;
 }
 
 /** The one pass over all records of all logs. */
@@ -90,8 +92,8 @@ export class StoreWalk {
     if (this.#current === undefined) return;
     const { log, walk, checkpoints } = this.#current;
     const { root } = await walk.end();
-    const { stored, outside } = checkpoints.compared;
-    this.logs.push({ log_id: log.log_id, size: log.size, root: root?.toString('hex') ?? '', checkpoints: stored, outside });
+    const { stored, ...outside } = checkpoints.compared;
+    this.logs.push({ log_id: log.log_id, size: log.size, root: root?.toString('hex') ?? '', checkpoints: stored, ...outside });
     this.#current = undefined;
   }
 }

@@ -155,7 +155,7 @@ async function run(parts: VerificationParts, id: string, stopping: AbortSignal):
     const ended = {
       status: 'done' as const,
       ended_at: now(),
-      progress: { ...progress, checked: integrity.checked },
+      progress: { checked: integrity.checked, total: integrity.checked },
       integrity,
       completeness,
     };

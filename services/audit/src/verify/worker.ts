@@ -1,7 +1,7 @@
 // The thread of a verification that was started by API, see in-worker.ts.
 import { parentPort, workerData } from 'node:worker_threads';
-import { connectMongo } from '@biz/service';
 import type { Db } from 'mongodb';
+import { connectToRead } from './connect.ts';
 import type { WorkerInput, WorkerMessage } from './in-worker.ts';
 import { LogKeys } from './log-keys.ts';
 import { mongoSource } from './mongo-source.ts';
@@ -20,7 +20,7 @@ try {
 
 async function verify(input: WorkerInput): Promise<VerifyResult> {
   await using stack = new AsyncDisposableStack();
-  const mongo = connectMongo(input.mongodb_url, { appName: 'audit-verification', maxPoolSize: 4 });
+  const mongo = connectToRead(input.mongodb_url);
   stack.defer(() => mongo.close());
   const db = mongo.db(input.database);
   const outside = stack.use(await outsideOf(db, input.checkpoint_file));
