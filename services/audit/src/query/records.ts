@@ -73,7 +73,7 @@ function pageOf(
   deadline: Date,
 ): Promise<{ items: RecordDocument[]; more: boolean }> {
   if (walk.index === 'entity_version') {
-    const { entity_key, ...filter } = walk.filter as { entity_key: string | { $in: string[] } };
+    const { entity_key, ...filter } = walk.filter as RecordFilter & { entity_key: string | { $in: string[] } };
     return versionPage(collections, {
       keys: typeof entity_key === 'string' ? [entity_key] : entity_key.$in,
       filter,

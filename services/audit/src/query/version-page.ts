@@ -1,32 +1,31 @@
-import { AppError } from '@biz/errors';
 import type { Filter } from 'mongodb';
 import type { Collections } from '../collections.ts';
 import type { RecordDocument } from '../record.ts';
-import { fetchPage, type Order, type Position, SEARCH_MS } from './page.ts';
-
-/** Versions that one query looks at, at most; it begins with as many as are wanted, and looks at more where few pass the filters. */
-const WIDEST = 2_000;
+import { fetchPage, type Order, type Position } from './page.ts';
 
 export interface VersionPage {
   /** Entities by their keys, ascending. */
   keys: readonly string[];
   /** What else a record must be like. */
-  filter: object;
+  filter: Readonly<Record<string, unknown>>;
   after: Position | undefined;
   order: Order;
   size: number;
   deadline: Date;
 }
 
+/** Said by the entity's key and a version already. */
+const implied: ReadonlySet<string> = new Set(['kind', 'company_id', 'entity_type', 'entity_id']);
+
 /**
- * A page of records of some entities, entity by entity in order of version. Versions have no gaps, so each query names both ends of a range of
- * the unique index (entity, version): a page costs the same wherever it is in a long history. No index is named: no other one begins with the
- * entity, and named ones are not narrowed to the range by every server (the embedded one).
+ * A page of records of some entities, entity by entity in order of version. Versions have no gaps, so where nothing else is filtered the query
+ * names both ends of a range of the unique index (entity, version), and nothing but that: then every server, the embedded one too, reads
+ * what is in the page and no more, wherever in a long history it is. No index is named: no other one begins with the entity.
  */
 export async function versionPage(collections: Collections, page: VersionPage): Promise<{ items: RecordDocument[]; more: boolean }> {
-  const { keys, after, order, size } = page;
+  const { after, order, size } = page;
   const items: RecordDocument[] = [];
-  for (const key of order === 1 ? keys : keys.toReversed()) {
+  for (const key of order === 1 ? page.keys : page.keys.toReversed()) {
     const isBefore = after !== undefined && (order === 1 ? key < after[0] : key > after[0]);
     if (isBefore) continue;
     const start = after?.[0] === key ? Number(after[1]) : undefined;
@@ -44,20 +43,14 @@ async function versionsOf(
   start: number | undefined,
   wanted: number,
 ): Promise<RecordDocument[]> {
-  const newest = await newestVersion(collections, key);
-  const latest = Math.min(deadline.getTime(), Date.now() + SEARCH_MS);
-  const items: RecordDocument[] = [];
-  // A token's version may be any number.
-  let at = Math.min(Math.max(start ?? (order === 1 ? 0 : newest + 1), 0), newest + 1);
-  for (let width = wanted; order === 1 ? at < newest : at > 1; width = Math.min(width * 2, WIDEST)) {
-    if (Date.now() > latest) throw new AppError('timeout', 'The search takes too long; narrow it, by time for example.');
-    const version = order === 1 ? { $gt: at, $lte: at + width } : { $lt: at, $gte: at - width };
-    const cursor = collections.events.find({ ...filter, entity_key: key, version } as Filter<RecordDocument>).sort({ version: order });
-    items.push(...(await fetchPage(cursor, wanted - items.length, deadline)).items);
-    if (items.length === wanted) break;
-    at += order * width;
-  }
-  return items;
+  const rest = Object.entries(filter).filter(([name]) => !implied.has(name));
+  const from = Math.max(start ?? (order === 1 ? 0 : (await newestVersion(collections, key)) + 1), 0);
+  const [low, high] = order === 1 ? [from + 1, from + wanted] : [Math.max(from - wanted, 1), from - 1];
+  const ends = { $gte: low, $lte: high };
+  const beyond = order === 1 ? { $gte: low } : { $gte: 1, $lte: high };
+  const filters = { entity_key: key, version: rest.length === 0 ? ends : beyond, ...Object.fromEntries(rest) };
+  const cursor = collections.events.find(filters as Filter<RecordDocument>).sort({ version: order });
+  return (await fetchPage(cursor, wanted, deadline)).items;
 }
 
 /** The newest version of an entity, 0 without any. `entities` may be behind, so what is beyond is looked at. */
