@@ -74,7 +74,7 @@ describe('the outbox', () => {
     await using outbox = await open();
     await outbox.append([
       read({ event_id: 'n-1', client_id: 'client-1', at: '2026-01-02T03:04:05.678Z' }),
-      read({ company_id: null, event_id: 'n-2' }),
+      read({ company_id: null, event_id: 'n-2', producer: 'gateway_service' }),
     ]);
     const finding = { type: 'audit_finding.opened', entity_type: 'audit_finding', entity_id: 'f-1' };
     await outbox.append([read({ ...finding, event_id: 'n-3' }), read({ ...finding, event_id: 'n-4', version: 2, action_type: 'disable' })]);
@@ -92,6 +92,12 @@ describe('the outbox', () => {
       owner_id: 'u-test',
       timestamp: '2026-01-02T03:04:05.678Z',
     });
+    expect(seen.map(({ producer_service }) => producer_service)).toEqual([
+      'test_service',
+      'gateway_service',
+      'test_service',
+      'test_service',
+    ]);
     expect(seen[1]).toMatchObject({ ownership_id: 'n-2', company_id: null, owner_ip: '203.0.113.9', owner_role: 'dpo' });
   });
 

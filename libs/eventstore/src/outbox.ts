@@ -26,6 +26,8 @@ export interface OwnEvent {
   ownership_id?: string;
   /** Payload. It is not sealed here, so nothing personal stands in it in clear. */
   data: JsonObject;
+  /** Who told of it, `gateway_service`; this service when not given. */
+  producer?: string;
   /** When it happened (RFC 3339); now when not given. */
   at?: string;
   /** Who did it, from where, in which trace; a call context will do. */
@@ -149,6 +151,7 @@ function documentOf(event: OwnEvent, environment: string): EventDocument {
       traceparent: context.traceparent,
       environment,
     },
+    ...(event.producer && { producer: event.producer }),
     published_at: null,
   };
   if (BSON.calculateObjectSize(document) > MOST_EVENT_BYTES) {

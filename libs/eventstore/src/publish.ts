@@ -11,7 +11,7 @@ const SEND_BYTES = 700 * 1024;
 
 /**
  * A relay's `deliver` that publishes each event as the standard envelope. `identity` is the service (`team_service`)
- * and this process's own UUID. Resolves when all in-sync replicas have all of it.
+ * and this process's own UUID; an event that names its own producer keeps it. Resolves when all in-sync replicas have all of it.
  */
 export function publishTo(
   producer: Sender,
@@ -19,7 +19,7 @@ export function publishTo(
   identity: { service: string; instance: string },
 ): (batch: EventDocument[]) => Promise<void> {
   return async (batch) => {
-    const messages = batch.map((event) => envelopeOf(event, identity));
+    const messages = batch.map((event) => envelopeOf(event, { ...identity, ...(event.producer && { service: event.producer }) }));
     for (const chunk of chunks(messages)) await producer.send(topic, chunk);
   };
 }

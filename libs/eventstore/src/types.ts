@@ -34,6 +34,8 @@ export interface EventDocument {
   meta: EventMeta;
   idempotency?: Idempotency;
   fence?: Fence;
+  /** Who told of it, when it was handed over by a process that publishes nothing itself; `gateway_service`. This service when not given. */
+  producer?: string;
   /** The relay's mark. Further reactors have theirs beside it, for example `synced_at`: null until they are done. */
   published_at: Date | null;
 }

@@ -16,6 +16,8 @@ export const ownShape = {
   /** Events that a further storage is given at once, and the longest pause between two tries when it is away. */
   FORWARD_BATCH: count(500),
   FORWARD_MAX_PAUSE_MS: count(30_000),
+  /** Days that an event which was handed over stays in the outbox after it was published. */
+  OUTBOX_KEEP_DAYS: count(7),
 };
 
 /** The environment of this service, read once. Throws an Error that names every fault. */

@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
+import { producerName } from '@biz/envelope';
+import { createOutbox } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { openFoundation } from '@biz/resource';
 import type { Log, RunningService } from '@biz/service';
@@ -22,6 +25,18 @@ export async function startSecurity(config: Config, log: Log): Promise<RunningSe
     }),
   );
   const bus = foundation.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: 'security', log }));
+  const outbox = foundation.use(
+    await createOutbox({
+      db: store.db,
+      collection: 'handed_over',
+      producer: bus.producer(),
+      topic: config.AUDIT_TOPIC,
+      identity: { service: producerName('security'), instance: randomUUID() },
+      environment: config.ENVIRONMENT,
+      keepDays: config.OUTBOX_KEEP_DAYS,
+      log,
+    }),
+  );
   startConsumer({
     ...{ bus, topic: config.AUDIT_TOPIC, groupId: config.CONSUMER_GROUP },
     ...{ maxBatchRecords: config.BATCH_RECORDS, concurrency: config.CONCURRENCY },
@@ -32,5 +47,5 @@ export async function startSecurity(config: Config, log: Log): Promise<RunningSe
         throw error;
       }),
   });
-  return foundation.serve(services, createHandlers({ keyring, storages }));
+  return foundation.serve(services, createHandlers({ keyring, storages, outbox }));
 }

@@ -19,7 +19,7 @@ export interface TestFleet extends AsyncDisposable {
   readonly keyring: Keyring;
   readonly environment: Record<string, string>;
   start(over?: Record<string, string>): Promise<RunningService & { client: RpcClient }>;
-  client(address: string, service?: string): RpcClient;
+  client(address: string, service?: string, peer?: string): RpcClient;
   /** Publishes security events; gives their ids. */
   publish(...drafts: Draft[]): Promise<string[]>;
   /** Any message. */
@@ -41,7 +41,7 @@ export interface Draft {
 }
 
 export async function testFleet(): Promise<TestFleet> {
-  const [database, tls] = await Promise.all([testDatabase('security'), testTls(['security', 'gateway'])]);
+  const [database, tls] = await Promise.all([testDatabase('security'), testTls(['security', 'gateway', 'identity', 'team'])]);
   const topic = uniqueName('audit');
   const bus = createBus({ brokers: engines().kafkaBrokers, clientId: 'test', log: createLog('test', 'silent') });
   await bus.ensureTopics([{ topic, partitions: 2 }]);
@@ -54,8 +54,8 @@ export async function testFleet(): Promise<TestFleet> {
     ...{ KAFKA_BROKERS: engines().kafkaBrokers.join(','), AUDIT_TOPIC: topic, CONSUMER_GROUP: topic, KEK: kek },
     ...{ TLS_CA_FILE: files.caFile, TLS_CERT_FILE: files.certFile, TLS_KEY_FILE: files.keyFile },
   };
-  const client = (address: string, service = 'biz.security.v1.SecurityEventService') =>
-    createRpcClient({ contract: loadContract(), service, address, tls: tls.tls('gateway') });
+  const client = (address: string, service = 'biz.security.v1.SecurityEventService', peer = 'gateway') =>
+    createRpcClient({ contract: loadContract(), service, address, tls: tls.tls(peer) });
   return {
     ...{ database, tls, topic, bus, keyring, environment, client },
     async start(over = {}) {

@@ -1,3 +1,4 @@
+import type { Outbox } from '@biz/eventstore';
 import type { Keyring } from '@biz/sealing';
 import type { Storages } from '../storage/storages.ts';
 
@@ -5,4 +6,6 @@ import type { Storages } from '../storage/storages.ts';
 export interface RpcParts {
   keyring: Keyring;
   storages: Storages;
+  /** What other processes hand over on its way to the topic. */
+  outbox: Outbox;
 }

@@ -1,0 +1,118 @@
+import type { OwnEvent } from '@biz/eventstore';
+import { isJsonObject, type JsonObject, parseJson } from '@biz/json';
+import { ErasedError, type Keyring, sealFields } from '@biz/sealing';
+import {
+  anonymous,
+  eventName,
+  isSuccess,
+  personalPaths,
+  type SecurityEventType,
+  type SecurityPayload,
+  securityEntityType,
+  severityOf,
+} from '@biz/security-events';
+
+/** A security event as the gateway or the identity service hands it over; SecurityEventDraft of recording.proto, checked against it. */
+export interface Draft {
+  event_id: string;
+  event_type: SecurityEventType;
+  user_id?: string;
+  user_email?: string;
+  user_role?: string;
+  company_id?: string;
+  client_id?: string;
+  ip?: string;
+  user_agent?: string;
+  resource?: string;
+  action?: string;
+  request_id?: string;
+  trace_id: string;
+  error_message?: string;
+  details?: string;
+  count?: number;
+  first_at: string;
+  last_at: string;
+}
+
+/** Stands where nobody knows the address: the unspecified one (RFC 1122, 3.2.1.3). */
+const unknownAddress = '0.0.0.0';
+
+/**
+ * The events to publish: personal fields sealed for the person, else the company, else nobody known. What belongs to somebody whose key was
+ * destroyed is left out, not kept in clear. Errors: those of the keyring but for that.
+ */
+export async function eventsOf(keyring: Pick<Keyring, 'seal'>, drafts: readonly Draft[], producer: string): Promise<OwnEvent[]> {
+  const sealed = await sealAll(keyring, drafts);
+  return drafts.map((draft, at) => ({
+    event_id: draft.event_id,
+    type: eventName(draft.event_type),
+    entity_type: securityEntityType,
+    entity_id: draft.event_id,
+    action_type: 'new',
+    company_id: draft.company_id ?? null,
+    client_id: draft.client_id ?? null,
+    ownership_id: ownerOf(draft),
+    data: sealed[at] ?? {},
+    producer,
+    at: draft.first_at,
+    context: {
+      actor: { id: draft.user_id ?? anonymous, type: 'user' },
+      role: draft.user_role ?? 'none',
+      ip: draft.ip ?? unknownAddress,
+      trace_id: draft.trace_id,
+      traceparent: `00-${draft.trace_id}-${draft.trace_id.slice(16)}-01`,
+    },
+  }));
+}
+
+function ownerOf(draft: Draft): string {
+  return draft.user_id ?? draft.company_id ?? anonymous;
+}
+
+async function sealAll(keyring: Pick<Keyring, 'seal'>, drafts: readonly Draft[]): Promise<JsonObject[]> {
+  const erased = new Set<string>();
+  for (;;) {
+    const targets = drafts.map((draft) => {
+      const company_id = draft.company_id ?? null;
+      const gone = erased.has(keyOf(company_id, ownerOf(draft)));
+      const data = payloadOf(gone ? { ...draft, user_email: undefined, user_agent: undefined } : draft);
+      const fields = personalPaths.map((path) => ({ path, ownership_id: ownerOf(draft) }));
+      return { company_id, event_id: draft.event_id, data, fields };
+    });
+    try {
+      return await sealFields(keyring, targets);
+    } catch (error) {
+      if (!(error instanceof ErasedError)) throw error;
+      for (const { company_id, ownership_id } of error.owners) erased.add(keyOf(company_id, ownership_id));
+    }
+  }
+}
+
+function keyOf(company: string | null, owner: string): string {
+  return JSON.stringify([company, owner]);
+}
+
+type Loose = { [Name in keyof Draft]: Draft[Name] | undefined };
+
+function payloadOf(draft: Loose & Pick<Draft, 'event_type' | 'first_at' | 'last_at'>): JsonObject {
+  const details = parseJson(draft.details ?? '{}');
+  const payload: SecurityPayload = {
+    event_type: draft.event_type,
+    severity: severityOf(draft.event_type),
+    user_id: draft.user_id ?? null,
+    user_email: draft.user_email ?? null,
+    company_id: draft.company_id ?? null,
+    client_id: draft.client_id ?? null,
+    resource: draft.resource ?? null,
+    action: draft.action ?? null,
+    user_agent: draft.user_agent ?? null,
+    request_id: draft.request_id ?? null,
+    success: isSuccess(draft.event_type),
+    error_message: draft.error_message ?? null,
+    details: isJsonObject(details) ? details : {},
+    count: draft.count ?? 1,
+    first_at: draft.first_at,
+    last_at: draft.last_at,
+  };
+  return { ...payload };
+}
