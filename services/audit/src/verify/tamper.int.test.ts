@@ -415,6 +415,19 @@ describe('by somebody with the database, the code and the key', () => {
     ]);
   });
 
+  it('the same without the key: the checkpoints of the database tell, and between which two it is', async () => {
+    const result = await tampered(async () => {
+      await set(at(77), { owner_id: 'somebody-else' });
+      await rebuildLog(audit.collections, logA, size);
+    }, null);
+    expect(result.findings).toMatchObject([{ reason: 'checkpoint_differs', subject: expect.stringContaining('in the database') }]);
+    const sizes = (today.get('checkpoints') ?? []).filter(({ log_id }) => log_id === logA).map((one) => one.size as number);
+    expect(result.first_bad).toMatchObject({
+      leaf_index: Math.max(0, ...sizes.filter((one) => one <= 77)),
+      leaf_to: Math.min(...sizes.filter((one) => one > 77)) - 1,
+    });
+  });
+
   it('the same against a bare note: known to be wrong, not where', async () => {
     const result = await tampered(forge, await bareNotes());
     expect(result.findings).toMatchObject([

@@ -250,6 +250,7 @@ describe('one fault anywhere', () => {
     const { findings } = await made.verify();
     expect(findings[0]).toMatchObject({ reason: expect.stringMatching(/tree|checkpoint/), log_id: 'log-3' });
     expect([findings[0]?.leaf_index as number, findings[0]?.leaf_to as number]).toSatisfy(([from, to]) => from <= 300 && to >= 300);
+    expect(findings).toContainEqual(expect.objectContaining({ reason: 'tree_differs', log_id: 'log-3', leaf_index: 256, leaf_to: 511 }));
     expect(await made.verify({}, made.outside())).toMatchObject({ first_bad: { reason: 'leaf_differs', record_id: id } });
   });
 
