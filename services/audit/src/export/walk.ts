@@ -1,23 +1,18 @@
-import { AppError } from '@biz/errors';
 import type { JsonValue } from '@biz/json';
-import { type Filter, type FindCursor, MongoServerError } from 'mongodb';
-import { type Collections, indexes } from '../collections.ts';
+import type { Collections } from '../collections.ts';
 import { placeOf, recordId } from '../keys.ts';
-import { bindingOf, type Position, SEARCH_MS, TIME_LIMIT_EXCEEDED } from '../query/page.ts';
-import { filterOf, type RecordFilters, type Walk, walkOf } from '../query/records.ts';
+import { bindingOf } from '../query/page.ts';
+import { filterOf, type RecordFilters, walkOf } from '../query/records.ts';
 import type { Scope } from '../query/scope.ts';
 import type { RecordDocument } from '../record.ts';
 import { type At, cursorPrefix, type ExportCursor, readCursor, type Sizes, writeCursor } from './cursor.ts';
+import { byTime, byVersion, type Places } from './index-walk.ts';
+import { batches, type Events, type Found, matcher, type Outline, outlines, type QueryLimits } from './search.ts';
 
-export interface ExportRequest {
+export interface ExportRequest extends QueryLimits {
   readonly scope: Scope;
   readonly filters: RecordFilters;
   readonly cursor: string | undefined;
-  /** Records given at once, at most. */
-  readonly batch: number;
-  /** Records, or entries of an index, that one query looks at. */
-  readonly span: number;
-  readonly signal: AbortSignal;
 }
 
 /** Some records, and for each the cursor that continues after it. */
@@ -45,9 +40,11 @@ export async function* exportBatches(collections: Collections, request: ExportRe
     const ranges = rangesOf(pass);
     if (ranges.length === 0) continue;
     const prefix = cursorPrefix(binding, pass);
+    const position = pass.at !== undefined && pass.at.by !== 'log' ? pass.at.position : undefined;
+    const through = walk.index === 'entity_version' ? byVersion : byTime;
     const found = isByIndex(pass, scope, filters)
-      ? byIndex(collections, request, walk, ranges, pass.at)
-      : byLog(collections, request, filterOf(scope, filters), ranges, pass.at);
+      ? through(collections, request, walk, placesOf(ranges), position)
+      : byLog(collections.events, request, filterOf(scope, filters), ranges, pass.at);
     for await (const { records, at } of found) {
       yield { records, cursors: records.map((record) => writeCursor(prefix, at(record))) };
     }
@@ -92,125 +89,46 @@ function isByIndex({ from, at }: ExportCursor, scope: Scope, filters: RecordFilt
   return from.size === 0 && Boolean(narrow);
 }
 
-interface Found {
-  readonly records: RecordDocument[];
-  at(record: RecordDocument): At;
+function placesOf(ranges: readonly Range[]): Places {
+  const byLog = new Map(ranges.map((range) => [range.log, range]));
+  return {
+    has: (id) => {
+      const { log, leaf } = placeOf(id);
+      const range = byLog.get(log);
+      return range !== undefined && leaf >= range.low && leaf < range.high;
+    },
+    edges: ranges.flatMap(({ log, low, high }) => [recordId(log, low), recordId(log, high - 1)]),
+  };
 }
 
+/** Along the logs. Where not all is wanted, it is looked up first what is. */
 async function* byLog(
-  { events }: Collections,
-  request: ExportRequest,
-  filter: object,
+  events: Events,
+  limits: QueryLimits,
+  filter: Readonly<Record<string, unknown>>,
   ranges: readonly Range[],
   start: At | undefined,
 ): AsyncGenerator<Found> {
   const done = start?.by === 'log' ? placeOf(start.id) : undefined;
   const at = ({ _id }: RecordDocument): At => ({ by: 'log', id: _id });
+  const fields = Object.keys(filter);
+  const isAll = fields.every((name) => name === 'kind');
+  const width = isAll ? limits.batch : limits.span;
   for (const { log, low, high } of ranges) {
     if (done !== undefined && log < done.log) continue;
-    let from = done !== undefined && log === done.log ? Math.max(low, done.leaf + 1) : low;
-    while (from < high) {
-      const to = Math.min(high, from + request.span);
-      const places = { _id: { $gte: recordId(log, from), $lt: recordId(log, to) } };
-      let last: RecordDocument | undefined;
-      let count = 0;
-      const cursor = events.find({ $and: [filter, places] } as Filter<RecordDocument>).sort({ _id: 1 });
-      for await (const records of batches(cursor.hint({ _id: 1 }), request)) {
-        yield { records, at };
-        last = records.at(-1);
-        count += records.length;
+    const first = done !== undefined && log === done.log ? Math.max(low, done.leaf + 1) : low;
+    for (let from = first; from < high; from += width) {
+      const places = { _id: { $gte: recordId(log, from), $lt: recordId(log, Math.min(high, from + width)) } };
+      const wanted = isAll ? [{ ...places, kind: 'event' as const }] : chosen(await outlines(events, places, fields, { _id: 1 }, limits));
+      for (const one of wanted) {
+        for await (const records of batches(events.find(one).sort({ _id: 1 }), limits)) yield { records, at };
       }
-      from = last !== undefined && count === request.batch ? placeOf(last._id).leaf + 1 : to;
     }
   }
-}
 
-/**
- * Through the index of the filters. Each step looks up how far `span` entries of the index reach, by that index alone, and takes what is up to
- * there; without that, one query could look at an index to its end to find little.
- */
-async function* byIndex(
-  { events }: Collections,
-  request: ExportRequest,
-  walk: Walk,
-  ranges: readonly Range[],
-  start: At | undefined,
-): AsyncGenerator<Found> {
-  const by = walk.index === 'entity_version' ? 'version' : 'time';
-  const at = (record: RecordDocument): At => ({ by, position: walk.position(record) });
-  const sort = Object.fromEntries(walk.sort.map((field) => [field, 1 as const]));
-  const places = { $or: ranges.map(({ log, low, high }) => ({ _id: { $gte: recordId(log, low), $lt: recordId(log, high) } })) };
-  let position: Position | undefined = start !== undefined && start.by !== 'log' ? start.position : undefined;
-  for (;;) {
-    const end = await reach(events, request, walk, position);
-    for (let more = true; more; ) {
-      const after = position ? walk.after(position, 1) : {};
-      const filter = { $and: [walk.filter, places, after, end ? upTo(walk, end) : {}] } as Filter<RecordDocument>;
-      let count = 0;
-      for await (const records of batches(events.find(filter).sort(sort).hint(walk.index), request)) {
-        yield { records, at };
-        position = walk.position(records.at(-1) as RecordDocument);
-        count += records.length;
-      }
-      more = count === request.batch;
-    }
-    if (end === undefined) return;
-    position = end;
+  function chosen(all: readonly Outline[]): { _id: { $in: string[] } }[] {
+    const ids = all.filter(matcher(filter)).map(({ _id }) => _id);
+    const count = Math.ceil(ids.length / limits.batch);
+    return Array.from({ length: count }, (_, index) => ({ _id: { $in: ids.slice(index * limits.batch, (index + 1) * limits.batch) } }));
   }
-}
-
-/** The position `span` entries ahead in the index of the walk; undefined when that is beyond its end. */
-async function reach(
-  events: Collections['events'],
-  request: ExportRequest,
-  walk: Walk,
-  position: Position | undefined,
-): Promise<Position | undefined> {
-  request.signal.throwIfAborted();
-  const sort = Object.fromEntries(walk.sort.map((field) => [field, 1 as const]));
-  const filter = { $and: [leadOf(walk), position ? walk.after(position, 1) : {}] } as Filter<RecordDocument>;
-  // All in the index, so no record is read for it.
-  const projection = { _id: 0, ...Object.fromEntries(walk.sort.map((field) => [field, 1 as const])) };
-  const ahead = events
-    .find(filter, { projection })
-    .sort(sort)
-    .hint(walk.index)
-    .skip(request.span - 1)
-    .limit(1)
-    .maxTimeMS(SEARCH_MS);
-  const [found] = await ahead.toArray().catch(tooSlow);
-  return found && walk.position(found);
-}
-
-/** The part of a walk's filter that its index answers alone. */
-function leadOf({ index, filter }: Walk): object {
-  const keys = Object.keys(indexes.records.find(({ name }) => name === index)?.key ?? {});
-  return Object.fromEntries(Object.entries(filter).filter(([name]) => keys.includes(name)));
-}
-
-/** As `after` of the walk, but what is up to a position, itself included. */
-function upTo({ sort: [first = '', second = ''] }: Walk, [at, id]: Position): object {
-  const value = first === 'action_at' ? new Date(at) : at;
-  return { [first]: { $lte: value }, $or: [{ [first]: { $lt: value } }, { [second]: { $lte: id } }] };
-}
-
-/** The answers of one query as MongoDB sends them: `batch` records at most together, 16 MB at most each. */
-async function* batches(cursor: FindCursor<RecordDocument>, { batch, signal }: ExportRequest): AsyncGenerator<RecordDocument[]> {
-  signal.throwIfAborted();
-  const limited = cursor.limit(batch).batchSize(batch).maxTimeMS(SEARCH_MS);
-  try {
-    while (await limited.hasNext().catch(tooSlow)) {
-      yield limited.readBufferedDocuments();
-      signal.throwIfAborted();
-    }
-  } finally {
-    await limited.close();
-  }
-}
-
-function tooSlow(error: unknown): never {
-  if (error instanceof MongoServerError && error.code === TIME_LIMIT_EXCEEDED) {
-    throw new AppError('timeout', 'The search takes too long; continue after the last record, or narrow it.', { cause: error });
-  }
-  throw error;
 }
