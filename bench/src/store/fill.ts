@@ -21,9 +21,8 @@ export const LOGS = 6;
 const BATCH = 1_000;
 /** As the consumer, which writes heads and ownerships once for so many leaves while it works off a backlog. */
 const PUT_OFF = 10_000;
-/** Time between two records; a million are 23 days. */
+/** Time between two records; a million are 23 days, which end now. */
 const STEP_MS = 2_000;
-const START = Date.parse('2026-03-02T08:00:00.000Z');
 
 /**
  * Fills the store with what the consumer would have left there, made by the service's own functions but without Kafka, and without looking
@@ -50,13 +49,14 @@ export async function fillStore(parts: FillParts, mix: Mix): Promise<void> {
 /** Each record in turn, with the number of its entity, which decides the log. */
 function* draftsOf(mix: Mix): Generator<[number, Draft]> {
   const random = seeded(mix.order.length);
+  const start = Date.now() - mix.order.length * STEP_MS;
   const versions = new Uint32Array(mix.entities.length);
   for (const [place, at] of mix.order.entries()) {
     versions[at] = (versions[at] as number) + 1;
     const draft = {
       entity: mix.entities[at] as Mix['entities'][number],
       version: versions[at] as number,
-      at: new Date(START + place * STEP_MS),
+      at: new Date(start + place * STEP_MS),
       user: `u-${Math.floor(random() * mix.users)}`,
       trace: hash('sha256', `trace ${Math.floor(place / mix.perTrace)}`).slice(0, 32),
     };
@@ -83,7 +83,7 @@ class Log {
     const drafts = this.drafts;
     this.drafts = [];
     const base = this.#edge.size;
-    const receivedAt = drafts.at(-1)?.at ?? new Date(START);
+    const receivedAt = drafts.at(-1)?.at ?? new Date();
     const events = await eventsOf(this.#keyring, drafts);
     const texts = await sealEvents(this.#keyring, events, receivedAt);
     const documents = events.map((event, index) => {
