@@ -5,7 +5,7 @@ import type { TestProject } from 'vitest/node';
 import { bringUp, dataFolder, locate } from './src/bring-up.ts';
 import { cacheFolder } from './src/cache.ts';
 import type { Engine } from './src/engine.ts';
-import { kafka, keycloak, mail, mongodb } from './src/engines/index.ts';
+import { cloudwatch, elasticsearch, kafka, keycloak, mail, mongodb, postgresql } from './src/engines/index.ts';
 import { keycloakAdmin } from './src/engines/keycloak.ts';
 import { mailPages } from './src/engines/mail.ts';
 import { ensureRealm } from './src/keycloak-realm.ts';
@@ -37,14 +37,21 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Keycloak takes a while: it is started only for runs in which some file speaks of it. */
+/** Engines that few tests need: started only for runs in which some file speaks of them. */
+const seldom: readonly (readonly [RegExp, Engine])[] = [
+  [/keycloak/i, keycloak],
+  [/elasticsearchUrl/, elasticsearch],
+  [/postgresqlUrl/, postgresql],
+  [/cloudwatchEndpoint/, cloudwatch],
+];
+
 async function enginesFor(project: TestProject): Promise<Engine[]> {
   if (project.name === 'e2e') return [keycloak, kafka, mongodb, mail];
   // Not in vitest's public types; without it every file of the project is looked at.
   const { filenamePattern = [] } = project.vitest as { filenamePattern?: string[] };
   const { testFiles } = await project.globTestFiles(filenamePattern);
   const texts = await Promise.all(testFiles.map((file) => readFile(file, 'utf8')));
-  return texts.some((text) => /keycloak/i.test(text)) ? [keycloak, kafka, mongodb] : [kafka, mongodb];
+  return [...seldom.flatMap(([word, engine]) => (texts.some((text) => word.test(text)) ? [engine] : [])), kafka, mongodb];
 }
 
 async function openRun(): Promise<Run> {

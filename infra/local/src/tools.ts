@@ -6,6 +6,7 @@ import { run } from './command.ts';
 const tools = {
   java: { debian: 'openjdk-17-jdk-headless', from: 'a JDK, 17 or later (https://adoptium.net)' },
   jar: { debian: 'openjdk-17-jdk-headless', from: 'a JDK, 17 or later (https://adoptium.net)' },
+  javac: { debian: 'openjdk-17-jdk-headless', from: 'a JDK, 17 or later (https://adoptium.net)' },
   mvn: { debian: 'maven', from: 'Apache Maven (https://maven.apache.org)' },
   cmake: { debian: 'cmake', from: 'CMake (https://cmake.org)' },
   cc: { debian: 'build-essential', from: 'a C compiler' },

@@ -1,10 +1,11 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import { cached, exists } from '../cache.ts';
 import { outputOf, run } from '../command.ts';
 import { type Engine, type InstallContext, portOf } from '../engine.ts';
 import { aptInstall, canInstall, tool, which } from '../tools.ts';
+import { pythonVenv } from '../venv.ts';
 
 const VERSION = '0.5.3-beta.196';
 const PYTHON_VERSION = '0.7.0b3';
@@ -138,32 +139,10 @@ function build({ cache, progress }: InstallContext): Promise<string> {
   });
 }
 
-async function installWheel({ cache, progress }: InstallContext): Promise<string> {
-  const python = await tool('python3', 'run the MongoDB-compatible server (cargo would do as well)', progress);
-  // A virtual environment holds absolute paths, so it is made where it stays: its proof is written last.
-  const folder = join(cache, `mongodb-python-${PYTHON_VERSION}`);
-  await cached({
-    root: cache,
-    name: `mongodb-python-${PYTHON_VERSION}.installed`,
-    proof: 'done',
-    progress,
-    async make(mark) {
-      progress('fetching the Python wheel');
-      await makeVenv(python, folder, progress);
-      await run(join(folder, 'bin', 'pip'), ['install', '-q', `SecantusDB==${PYTHON_VERSION}`]);
-      await run(join(folder, 'bin', 'secantusd-py'), ['--help']);
-      await writeFile(join(mark, 'done'), '');
-    },
-  });
-  return folder;
-}
-
-/** Debian ships Python without what a virtual environment is made with. */
-async function makeVenv(python: string, folder: string, progress: (text: string) => void): Promise<void> {
-  const make = () => run(python, ['-m', 'venv', '--clear', folder]);
-  await make().catch(async (error: unknown) => {
-    if (!(await canInstall())) throw error;
-    await aptInstall(['python3-venv'], progress);
-    await make();
+function installWheel({ cache, progress }: InstallContext): Promise<string> {
+  return pythonVenv({
+    ...{ cache, progress, name: `mongodb-python-${PYTHON_VERSION}`, requirement: `SecantusDB==${PYTHON_VERSION}` },
+    proof: ['secantusd-py', '--help'],
+    why: 'run the MongoDB-compatible server (cargo would do as well)',
   });
 }
