@@ -45,7 +45,7 @@ let fleet: TestFleet;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'biz-feed-'));
   await writeFile(join(dir, 'feed.proto'), proto);
-  fleet = await testFleet({ processes: ['feed'], dirs: [dir] });
+  fleet = await testFleet({ processes: ['feed', 'audit'], dirs: [dir] });
 });
 afterAll(async () => {
   await fleet?.[Symbol.asyncDispose]();
@@ -308,6 +308,39 @@ describe('a client', () => {
     const answer = await request(`${fleet.gateway.url}/v1/file`, { dispatcher: fleet.gateway.agent, method: 'HEAD' });
     expect(answer.statusCode).toBe(405);
     expect(answer.headers.allow).toBe('GET');
+  });
+});
+
+describe('the export of the audit', () => {
+  const path = '/v1/audit/export?format=csv&cursor=0123abcd~~audit:1a.0~l~audit-0.000000000042&is_active=false&from=2026-11-20T09:00:00Z';
+
+  it('is a stream like any other, its query typed by the proto', async () => {
+    fleet.services.handlers.set('ExportRecords', async function* () {
+      yield { content_type: 'text/csv; charset=utf-8', data: Buffer.from('record_id,cursor\r\n') };
+    });
+    const answer = await open(path);
+    expect(answer.headers['content-type']).toBe('text/csv; charset=utf-8');
+    expect(await answer.body.text()).toBe('record_id,cursor\r\n');
+    expect(fleet.services.received.at(-1)).toMatchObject({
+      method: 'ExportRecords',
+      request: {
+        format: 'csv',
+        cursor: '0123abcd~~audit:1a.0~l~audit-0.000000000042',
+        is_active: false,
+        from: '2026-11-20T09:00:00Z',
+      },
+    });
+    expect(Number(last()?.deadline) - Date.now()).toBeGreaterThan(60_000);
+  });
+
+  it('is for those who may read the audit, in a format that there is', async () => {
+    const manager = { realm_access: { roles: ['manager'] } };
+    expect(await fleet.gateway.as(manager, 'GET', path)).toMatchObject({ status: 403, json: { code: 'no_role' } });
+    expect(await fleet.gateway.as(auditor, 'GET', '/v1/audit/export?format=xlsx&limit=3')).toMatchObject({
+      status: 400,
+      json: { errors: [{ path: '/limit' }, { path: '/format' }] },
+    });
+    expect(fleet.services.received).toEqual([]);
   });
 });
 
