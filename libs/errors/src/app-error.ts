@@ -7,7 +7,11 @@ export type AppErrorOptions = {
   readonly faults?: readonly Fault[];
   readonly retryAfterSeconds?: number;
   readonly cause?: unknown;
+  readonly withheld?: Withheld | undefined;
 };
+
+/** Reasons that a caller is not told: to it, what another company or client has does not exist. */
+export type Withheld = 'wrong_company' | 'wrong_client';
 
 /** The one error class of the project. `message` is for the caller: it names the fault and holds no personal data. */
 export class AppError extends Error {
@@ -15,12 +19,15 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly faults: readonly Fault[];
   readonly retryAfterSeconds: number | undefined;
+  /** Why it is really refused, where the caller hears less. It travels between processes and into security events, never to a caller. */
+  readonly withheld: Withheld | undefined;
 
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.faults = options.faults ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds ?? errorCodeEntry(code).retryAfterSeconds;
+    this.withheld = options.withheld;
   }
 }
 

@@ -1,2 +1,2 @@
-export { AppError, type AppErrorOptions, type Fault, isUnavailable, toAppError } from './app-error.ts';
+export { AppError, type AppErrorOptions, type Fault, isUnavailable, toAppError, type Withheld } from './app-error.ts';
 export { type ErrorCode, type ErrorCodeEntry, errorCodeEntry, errorCodes, isErrorCode } from './codes.ts';

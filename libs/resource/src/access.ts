@@ -1,4 +1,4 @@
-import { AppError } from '@biz/errors';
+import { AppError, type Withheld } from '@biz/errors';
 import type { CurrentDocument } from '@biz/eventstore';
 import { type CallContext, spansCompanies } from '@biz/rpc';
 
@@ -20,7 +20,19 @@ export function isVisible(
   return Object.entries(narrow ?? {}).every(([name, value]) => [entity.keys[name]].flat().includes(value));
 }
 
-/** The same for an id that never was, was deleted, or is another company's. */
-export function notFound(entity: string): AppError {
-  return new AppError('not_found', `There is no such ${entity.replaceAll(/(?<=.)[A-Z]/g, (letter) => ` ${letter}`).toLowerCase()}.`);
+/**
+ * The same to the caller for an id that never was, was deleted, or is another company's; `withheld` (see `foreignTo`) is for security events.
+ */
+export function notFound(entity: string, withheld?: Withheld): AppError {
+  const name = entity.replaceAll(/(?<=.)[A-Z]/g, (letter) => ` ${letter}`).toLowerCase();
+  return new AppError('not_found', `There is no such ${name}.`, { withheld });
+}
+
+/**
+ * Whether asking for an entity is an attempt at another tenant: it is there, and of no company of the caller's. Somebody who has the company
+ * but chose another one for this call only looked in the wrong place.
+ */
+export function foreignTo(entity: CurrentDocument | undefined, context: CallContext): Withheld | undefined {
+  if (!entity || entity.status === 'deleted' || spansCompanies(context)) return undefined;
+  return entity.company_id !== null && context.companies.includes(entity.company_id) ? undefined : 'wrong_company';
 }

@@ -3,7 +3,7 @@ import type { ActionType, BlindIndexes, CurrentDocument, Draft, EventStore, Exec
 import { canonicalJson, type JsonObject, type JsonValue } from '@biz/json';
 import type { CallContext } from '@biz/rpc';
 import { type Keyring, openFields, sealFields } from '@biz/sealing';
-import { isVisible, notFound } from './access.ts';
+import { foreignTo, isVisible, notFound } from './access.ts';
 import { Decided, type EntityState, type Stamp, type StandardCommand, withoutUndefined } from './commands.ts';
 import type { ResourceModel } from './definition.ts';
 import { fieldOf } from './present.ts';
@@ -59,7 +59,9 @@ export async function change<State extends EntityState, Extra extends Kinded, Fa
     entityId: id,
     creates: creating,
     admit: (entity) => {
-      if (!creating && !isVisible(entity, context, model.visibleTo?.(context))) throw notFound(model.entity);
+      if (!creating && !isVisible(entity, context, model.visibleTo?.(context))) {
+        throw notFound(model.entity, foreignTo(entity, context));
+      }
       if (creating && entity) throw new AppError('already_exists', 'This id is already in use.');
     },
     fence: (entity) => model.fence?.(command, { company_id: company(entity), state: entity?.state as unknown as State | undefined }),

@@ -4,7 +4,7 @@ import type { MethodModel } from '@biz/protos';
 import type { Call, CallContext, Handler } from '@biz/rpc';
 import type { Keyring } from '@biz/sealing';
 import { idFromKey, newId } from '@biz/service';
-import { isVisible, notFound } from './access.ts';
+import { foreignTo, isVisible, notFound } from './access.ts';
 import { type Asked, type Change, type ChangeParts, change } from './change.ts';
 import { type EntityState, type Patch, type StandardCommand, withoutUndefined } from './commands.ts';
 import type { ResourceModel } from './definition.ts';
@@ -48,7 +48,7 @@ export function createResource<State extends EntityState, Extra extends { kind: 
     if (isVisible(entity, context, model.visibleTo?.(context))) return entity;
     // An unknown id was looked for among the events too; a foreign one takes as long.
     if (entity) await store.loadAt(model.entityType, id, 0);
-    throw notFound(model.entity);
+    throw notFound(model.entity, foreignTo(entity, context));
   }
 
   async function run(id: string, command: StandardCommand<State> | Extra, request: ChangeRequest, call: Call): Promise<object> {

@@ -1,4 +1,4 @@
-import { AppError, type ErrorCode, errorCodeEntry, type Fault, isErrorCode } from '@biz/errors';
+import { AppError, type ErrorCode, errorCodeEntry, type Fault, isErrorCode, type Withheld } from '@biz/errors';
 import { protoRoot } from '@biz/protos';
 import { Metadata, type ServiceError, type StatusObject } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
@@ -28,7 +28,7 @@ export function statusOf(error: AppError): StatusObject {
 function encodeDetails(error: AppError, grpc: number): Buffer {
   for (let faults = error.faults; ; faults = faults.slice(0, Math.floor(faults.length / 2))) {
     const details = [
-      any(ErrorInfo, { reason: error.code.toUpperCase(), domain }),
+      any(ErrorInfo, { reason: error.code.toUpperCase(), domain, ...(error.withheld && { metadata: { withheld: error.withheld } }) }),
       ...(faults.length
         ? [any(BadRequest, { field_violations: faults.map(({ path, message }) => ({ field: path, description: message })) })]
         : []),
@@ -47,17 +47,20 @@ export function fromServiceError(error: ServiceError): AppError {
   return new AppError(codeOfStatus(error.code), publicMessage(error), { cause: error });
 }
 
-type Details = { code: ErrorCode; faults: Fault[]; retryAfterSeconds?: number };
+type Details = { code: ErrorCode; faults: Fault[]; retryAfterSeconds?: number; withheld?: Withheld | undefined };
 
 function decodeDetails(bytes: Buffer): Details | undefined {
   const status = decode<{ details?: { type_url: string; value: Uint8Array }[] }>(Status, bytes);
   let code: ErrorCode | undefined;
   let faults: Fault[] = [];
   let retryAfterSeconds: number | undefined;
+  let withheld: Withheld | undefined;
   for (const { type_url, value } of status?.details ?? []) {
     if (type_url === `${typeUrl}google.rpc.ErrorInfo`) {
-      const reason = decode<{ reason: string }>(ErrorInfo, value)?.reason.toLowerCase() ?? '';
+      const info = decode<{ reason: string; metadata: Record<string, string> }>(ErrorInfo, value);
+      const reason = info?.reason.toLowerCase() ?? '';
       if (isErrorCode(reason)) code = reason;
+      withheld = reasonsWithheld.find((one) => one === info?.metadata.withheld);
     } else if (type_url === `${typeUrl}google.rpc.BadRequest`) {
       const violations = decode<{ field_violations: { field: string; description: string }[] }>(BadRequest, value)?.field_violations ?? [];
       faults = violations.map(({ field, description }) => ({ path: field, message: description }));
@@ -65,8 +68,10 @@ function decodeDetails(bytes: Buffer): Details | undefined {
       retryAfterSeconds = Number(decode<{ retry_delay?: { seconds: unknown } }>(RetryInfo, value)?.retry_delay?.seconds ?? 0);
     }
   }
-  return code && { code, faults, ...(retryAfterSeconds ? { retryAfterSeconds } : {}) };
+  return code && { code, faults, withheld, ...(retryAfterSeconds ? { retryAfterSeconds } : {}) };
 }
+
+const reasonsWithheld: readonly Withheld[] = ['wrong_company', 'wrong_client'];
 
 function any(type: protobuf.Type, value: object): { type_url: string; value: Uint8Array } {
   return { type_url: typeUrl + type.fullName.slice(1), value: type.encode(value).finish() };
