@@ -10,6 +10,8 @@ export type Principal = {
   readonly id: string;
   /** The name that the person logs in with; undefined when the token does not say. */
   readonly username: string | undefined;
+  /** For security events; undefined when the token does not say. */
+  readonly email: string | undefined;
   readonly roles: readonly string[];
   readonly companies: readonly string[];
   readonly clients: readonly string[];
@@ -111,6 +113,7 @@ function principalOf(payload: JWTPayload): Principal {
   return {
     id: texts(payload.user_id)[0] ?? String(payload.sub),
     username: texts(payload.preferred_username)[0],
+    email: texts(payload.email)[0],
     roles: texts(realm?.roles).filter((role) => knownRoles.has(role)),
     companies: texts(payload.companies),
     clients: texts(payload.clients),

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { baseShape, readConfig } from '@biz/service';
 import { z } from 'zod';
+import { limitsShape } from './limits/settings.ts';
 
 const list = (separator: string) =>
   z
@@ -79,8 +80,13 @@ const shape = {
   /** How long an idle connection is kept. */
   KEEP_ALIVE_MS: whole(30_000),
   MAX_CONNECTIONS: whole(20_000),
+  /** Security events that wait at most, in memory, while the security service is away; beyond it new ones are dropped and counted. */
+  SECURITY_EVENTS_WAITING: whole(10_000),
+  /** How long a security event waits for others like it, with which it goes as one. */
+  SECURITY_EVENTS_FOLD_MS: whole(1_000, 0),
   /** How long a client may take nothing of a streamed answer before it is cut off. */
   STREAM_STALL_MS: whole(60_000),
+  ...limitsShape,
 };
 
 function isNetwork(text: string): boolean {

@@ -4,12 +4,15 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { clientAddress } from './context.ts';
 import { problemOf, requestError } from './problem.ts';
 import { isRefusal, type OnRefusal } from './refusals.ts';
+import type { SecurityEvents } from './security/index.ts';
 
-/** Every error of every route leaves as a problem document here; refusals are told to `onRefusal`, what we broke to the log. */
-export function answerErrors(app: FastifyInstance, log: Log, onRefusal: OnRefusal): void {
+/** Every error of every route leaves as a problem document here; refusals are told to `onRefusal` and as security events, what we broke to the log. */
+export function answerErrors(app: FastifyInstance, parts: { log: Log; onRefusal: OnRefusal; securityEvents: SecurityEvents }): void {
+  const { log, onRefusal, securityEvents } = parts;
   app.setErrorHandler((thrown, request, reply) => {
     const error = requestError(thrown);
-    if (isRefusal(error.code)) onRefusal(refusalOf(error, request));
+    if (isRefusal(error.withheld ?? error.code)) onRefusal(refusalOf(error, request));
+    securityEvents.refused(error, request);
     logFailure(error, request, log);
     return sendProblem(reply, request, error);
   });
@@ -24,7 +27,7 @@ export function sendProblem(reply: FastifyReply, request: FastifyRequest, error:
 
 function refusalOf(error: AppError, request: FastifyRequest): Parameters<OnRefusal>[0] {
   return {
-    code: error.code,
+    code: error.withheld ?? error.code,
     detail: error.message,
     actor: request.principal?.id,
     company_id: request.call?.company_id ?? undefined,

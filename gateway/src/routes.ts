@@ -7,6 +7,7 @@ import { assertBodyHeaders, bodyTypes } from './body.ts';
 import { callContext } from './context.ts';
 import { describeRoute } from './openapi.ts';
 import { compileRequest } from './request.ts';
+import type { SecurityEvents } from './security/index.ts';
 import type { Identify } from './session/identify.ts';
 import { compileStream } from './stream.ts';
 import type { Upstream } from './upstream.ts';
@@ -15,6 +16,7 @@ export type RouteParts = {
   readonly contract: Contract;
   readonly identify: Identify;
   readonly upstream: Upstream;
+  readonly securityEvents: SecurityEvents;
   /** How long a client may take nothing of a streamed answer, in milliseconds. */
   readonly stallMs: number;
 };
@@ -29,10 +31,11 @@ export function addContractRoutes(app: FastifyInstance, parts: RouteParts): void
   for (const method of httpMethods(parts.contract)) addRoute(app, method, parts);
 }
 
-function addRoute(app: FastifyInstance, method: MethodModel, { identify, upstream, stallMs }: RouteParts): void {
+function addRoute(app: FastifyInstance, method: MethodModel, { identify, upstream, securityEvents, stallMs }: RouteParts): void {
   if (!method.http) return;
   const read = compileRequest(method);
   const answered = method.responseStream ? streamed(method, upstream, stallMs) : single(method, upstream);
+  const granted = securityEvents.granting(method);
   const types = bodyTypes[method.http.verb === 'patch' ? 'patch' : 'json'];
   const hasBody = method.http.verb !== 'get';
   app.route({
@@ -46,7 +49,11 @@ function addRoute(app: FastifyInstance, method: MethodModel, { identify, upstrea
       assertMay(method, request.call);
       if (hasBody) assertBodyHeaders(request.headers, types);
     },
-    handler: async (request, reply) => answered(request, reply, read(request)),
+    handler: async (request, reply) => {
+      const sent = await answered(request, reply, read(request));
+      granted?.(request);
+      return sent;
+    },
   });
 }
 

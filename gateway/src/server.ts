@@ -15,10 +15,13 @@ import { addDocs, docPaths } from './docs.ts';
 import { answerErrors, sendProblem } from './failures.ts';
 import { requestIdHeader } from './headers.ts';
 import { addHealth, healthPaths } from './health.ts';
+import { shedLoad } from './limits/pressure.ts';
+import { limitRates } from './limits/rate.ts';
 import { refuseConnection, requestError } from './problem.ts';
 import type { Readiness } from './readiness.ts';
 import type { OnRefusal } from './refusals.ts';
 import { addContractRoutes, httpMethods, refuseOtherMethods, routePattern } from './routes.ts';
+import type { SecurityEvents } from './security/index.ts';
 import { createIdentify } from './session/identify.ts';
 import { addMe, mePath } from './session/me.ts';
 import { addSessionRoutes, type SessionParts, sessionPaths } from './session/routes.ts';
@@ -46,6 +49,7 @@ export type ServerParts = {
   readonly upstream: Upstream;
   readonly readiness: Readiness;
   readonly onRefusal: OnRefusal;
+  readonly securityEvents: SecurityEvents;
 };
 
 /** Largest request line and headers together, in bytes; above the longest token, so that a token too long is told as such. */
@@ -66,7 +70,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.setSerializerCompiler(() => String); // answers are JSON text already
   app.server.maxConnections = config.MAX_CONNECTIONS;
   useBodyParsers(app);
-  answerErrors(app, log, parts.onRefusal);
+  answerErrors(app, parts);
   app.addHook('onRequest', async (request, reply) => {
     openTrace(request, reply);
   });
@@ -75,9 +79,11 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] } },
   });
   await app.register(cookie);
+  await shedLoad(app, config, log);
+  const limited = await limitRates(app, config, log);
   await addDocs(app, contract, config.PUBLIC_URL);
   addHealth(app, parts.readiness);
-  const identify = createIdentify(parts.authenticate, parts.session);
+  const identify = limited(createIdentify(parts.authenticate, parts.session));
   addMe(app, identify);
   if (parts.session) addSessionRoutes(app, parts.session);
   addContractRoutes(app, { ...parts, identify, stallMs: config.STREAM_STALL_MS });

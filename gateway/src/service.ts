@@ -7,6 +7,7 @@ import type { GatewayConfig } from './config.ts';
 import { remoteKeys } from './keys.ts';
 import { createReadiness } from './readiness.ts';
 import { logRefusals, type OnRefusal } from './refusals.ts';
+import { securityEvents } from './security/index.ts';
 import { createServer } from './server.ts';
 import { sessionParts } from './session/index.ts';
 import { createUpstream } from './upstream.ts';
@@ -42,7 +43,8 @@ export async function startGateway(
   const upstream = stack.use(createUpstream(contract, config.SERVICE_ADDRESSES, tls));
   const readiness = stack.use(createReadiness(config.SERVICE_ADDRESSES, tls, { 'identity-provider': keys.ready }));
   const onRefusal = over.onRefusal ?? logRefusals(log);
-  const app = await createServer({ config, log, contract, authenticate, session, upstream, readiness, onRefusal });
+  const parts = { config, log, contract, authenticate, session, upstream, readiness, onRefusal };
+  const app = await createServer({ ...parts, securityEvents: stack.use(securityEvents(config, { contract, upstream, log })) });
   stack.defer(() => drain(app));
   await app.listen({ host: config.GATEWAY_HOST, port: config.GATEWAY_PORT });
   const { port } = app.server.address() as AddressInfo;
