@@ -25,14 +25,14 @@ const PIECE_LENGTH = 64 * 1024;
 const LARGEST_PIECE = 1024 * 1024;
 
 /**
- * The file, piece by piece. A batch is taken when the one before it has been, so that memory does not grow with the number of records. The first piece
- * tells the content type, and comes only when the first records could be read: an error before that is the whole answer.
+ * The file, piece by piece. While the caller takes a batch the next one is read, and no more, so that memory does not grow with the number of
+ * records. The first piece tells the content type, and comes only when the first records could be read: an error before that is the whole answer.
  */
 export async function* exportPieces(batches: AsyncIterable<ExportBatch>, parts: ExportParts): AsyncGenerator<Piece> {
   const { format, model } = parts;
   let text = parts.continued ? '' : format.head(model);
   let typed: { content_type?: string } = { content_type: format.contentType };
-  for await (const batch of batches) {
+  for await (const batch of ahead(batches)) {
     const records = await parts.present(batch);
     for (const [index, record] of records.entries()) {
       text += format.line(model, record, batch.cursors[index] as string);
@@ -45,6 +45,21 @@ export async function* exportPieces(batches: AsyncIterable<ExportBatch>, parts: 
     }
   }
   if (typed.content_type || text) yield { ...typed, data: Buffer.from(text) };
+}
+
+/** One value is held, and one is on its way. */
+async function* ahead<Value>(source: AsyncIterable<Value>): AsyncGenerator<Value> {
+  const values = source[Symbol.asyncIterator]();
+  let next = values.next();
+  try {
+    for (let { done, value } = await next; !done; { done, value } = await next) {
+      next = values.next();
+      next.catch(() => {}); // its turn comes, or nobody asks any more
+      yield value;
+    }
+  } finally {
+    await values.return?.();
+  }
 }
 
 function* cut(text: string): Generator<Buffer> {
