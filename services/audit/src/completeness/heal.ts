@@ -66,8 +66,7 @@ export async function healVersions(collections: Collections, after: string, now:
     for (const key of new Set(chunk.map(({ entity_key }) => entity_key))) {
       const records = collections.events
         .find({ entity_key: key }, { projection: { _id: 0, entity_version: 1 } })
-        .sort({ entity_key: 1, version: 1 })
-        .hint('entity_version');
+        .sort({ entity_key: 1, version: 1 });
       if (namesAll((await records.toArray()).map(({ entity_version }) => entity_version))) complete.add(key);
     }
     const whole = chunk.filter(({ entity_key }) => complete.has(entity_key)).map(({ _id }) => _id);

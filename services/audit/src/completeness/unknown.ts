@@ -22,8 +22,7 @@ export async function findUnknown(parts: PassParts, store: StoreDescription, ent
   for (const key of entityKeys) {
     const records = parts.collections.events
       .find({ entity_key: key, producer_service: store.producer_service }, { projection, batchSize: CHUNK })
-      .sort({ entity_key: 1, version: 1 })
-      .hint('entity_version');
+      .sort({ entity_key: 1, version: 1 });
     for await (const chunk of chunked(records)) {
       const findings = (await unknownOf(parts, chunk)).map((record) => findingOf(parts, record));
       found += await openFindings(parts.collections, findings, most - found);

@@ -1,10 +1,11 @@
 import { AppError } from '@biz/errors';
 import type { JsonValue } from '@biz/json';
 import type { Filter } from 'mongodb';
-import type { Collections } from '../collections.ts';
+import { type Collections, indexes } from '../collections.ts';
 import { entityKey, indexKey } from '../keys.ts';
 import type { RecordDocument } from '../record.ts';
 import { bindingOf, DEFAULT_PAGE_SIZE, fetchPage, type Order, type Position, readToken, writeToken } from './page.ts';
+import { recentPage } from './recent.ts';
 import type { Scope } from './scope.ts';
 import { versionPage } from './version-page.ts';
 
@@ -42,7 +43,7 @@ const MOST_ENTITIES = 1_000;
 
 /**
  * One page of records. Values are compared with index keys as they are. With an entity id the order is that of its versions, else
- * that of time (`action_at`, then record id). The index is named, so that no planner is to guess (see collections.ts). Tokens of one
+ * that of time (`action_at`, then record id). The fields of the index that is meant come first (see collections.ts). Tokens of one
  * `list` are not taken by another.
  */
 export async function listRecords(
@@ -83,10 +84,11 @@ function pageOf(
       deadline,
     });
   }
+  if (order === -1 && !walk.selective) return recentPage(collections, walk, after, size, deadline);
+  const filter = after ? { $and: [walk.filter, walk.after(after, order)] } : walk.filter;
   const cursor = collections.events
-    .find({ $and: [walk.filter, after ? walk.after(after, order) : {}] } as Filter<RecordDocument>)
-    .sort(Object.fromEntries(walk.sort.map((field) => [field, order])))
-    .hint(walk.index);
+    .find(filter as Filter<RecordDocument>)
+    .sort(Object.fromEntries(walk.sort.map((field) => [field, order])));
   return fetchPage(cursor, size, deadline);
 }
 
@@ -108,6 +110,8 @@ export async function getRecord(collections: Collections, scope: Scope, id: stri
 type RecordFilter = Record<string, unknown>;
 
 export interface Walk {
+  /** Whether its index leads to few records, and not to most of a company. */
+  selective: boolean;
   filter: RecordFilter;
   index: string;
   sort: string[];
@@ -156,9 +160,11 @@ function timeOf(name: string, text: string): Date {
 }
 
 function byTime(scope: Scope, filters: RecordFilters, filter: RecordFilter): Walk {
+  const index = timeIndex(scope, filters);
   return {
-    filter,
-    index: timeIndex(scope, filters),
+    filter: leading(index, filter),
+    selective: isSelective(scope, filters),
+    index,
     sort: ['action_at', '_id'],
     types: ['number', 'string'],
     position: ({ action_at, _id }) => [action_at.getTime(), _id],
@@ -169,6 +175,17 @@ function byTime(scope: Scope, filters: RecordFilters, filter: RecordFilter): Wal
       return { action_at: { [upTo as string]: at }, $or: [{ action_at: { [beyond as string]: at } }, { _id: { [beyond as string]: id } }] };
     },
   };
+}
+
+/** What is not personal has its company for an ownership. */
+function isSelective(scope: Scope, { trace_id, owner_id, ownership_id }: RecordFilters): boolean {
+  return Boolean(trace_id || owner_id || (ownership_id && !(scope !== 'all' && scope.includes(ownership_id))));
+}
+
+/** The filter with the fields of an index first, in its order: some planners choose by what comes first, and none minds. */
+function leading(index: string, filter: RecordFilter): RecordFilter {
+  const keys = Object.keys(indexes.records.find(({ name }) => name === index)?.key ?? {}).filter((key) => key in filter);
+  return { ...Object.fromEntries(keys.map((key) => [key, filter[key]])), ...filter };
 }
 
 /** The most telling filter leads. */
@@ -187,6 +204,7 @@ async function byVersion(collections: Collections, scope: Scope, filters: Record
   }
   return {
     filter: { ...filter, entity_key: keys.length === 1 ? keys[0] : { $in: keys } },
+    selective: true,
     index: 'entity_version',
     sort: ['entity_key', 'version'],
     types: ['string', 'number'],

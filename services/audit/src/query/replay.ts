@@ -63,7 +63,7 @@ export async function* replay(collections: Collections, keyring: Keyring, option
 /** The producer's records from one id to before another, the newest first, as many at once as a message takes. */
 async function* stretch(collections: Collections, producer_service: string, low: string, high: string): AsyncGenerator<RecordDocument[]> {
   const filter = { _id: { $gte: low, $lt: high }, kind: 'event', producer_service } as const;
-  const cursor = collections.events.find(filter).sort({ _id: -1 }).hint({ _id: 1 }).batchSize(MOST_EVENTS);
+  const cursor = collections.events.find(filter).sort({ _id: -1 }).batchSize(MOST_EVENTS);
   let batch: RecordDocument[] = [];
   let text = 0;
   for await (const record of cursor) {
