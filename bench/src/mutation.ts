@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { LaunchedFleet, RunFile } from '@biz/local';
 import { Agent, type Dispatcher, request } from 'undici';
 import { percentile, type Report } from './report.ts';
@@ -64,6 +65,8 @@ async function seenInAudit({ origin, dispatcher, headers }: Http, id: string): P
     const answer = await request(`${origin}/v1/audit/entities/cost_center/${id}/history`, { dispatcher, headers });
     const body = (await answer.body.json()) as { items?: unknown[] };
     if (body.items?.length) return;
+    // Each look is an event of its own: without a pause they would be what is measured.
+    await pause(10);
   }
 }
 
