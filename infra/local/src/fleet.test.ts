@@ -20,6 +20,7 @@ const fleet: Fleet = {
     gatewaySecretFile: '/keys/gateway-client',
   },
   sessionKeyFile: '/keys/session-key',
+  webhookKeyFile: '/keys/webhook-key',
   logLevel: 'info',
 };
 
@@ -48,7 +49,7 @@ test('the gateway knows whose tokens it takes, and how people log in', () => {
 
 test('secrets reach a process as files, never in arguments or variables', () => {
   for (const spec of [...services.map((service) => serviceSpec(fleet, service)), gatewaySpec(fleet)]) {
-    const names = Object.keys(spec.env ?? {}).filter((name) => /SECRET|KEK|CHECKPOINT_KEY|SESSION_KEY|PASSWORD/.test(name));
+    const names = Object.keys(spec.env ?? {}).filter((name) => /SECRET|KEK|CHECKPOINT_KEY|SESSION_KEY|WEBHOOK_KEY|PASSWORD/.test(name));
     expect(names.filter((name) => !name.endsWith('_FILE'))).toEqual([]);
   }
 });

@@ -26,7 +26,15 @@ export const services: readonly ServiceEntry[] = [
       KEYCLOAK_CLIENT_SECRET_FILE: fleet.keycloak.identitySecretFile,
     }),
   },
-  { name: 'notification', env: (fleet) => ({ SMTP_URL: fleet.smtpUrl, MAIL_FROM: 'Biz Retail <nao-responda@example.com>' }) },
+  {
+    name: 'notification',
+    env: (fleet) => ({
+      SMTP_URL: fleet.smtpUrl,
+      MAIL_FROM: 'Biz Retail <nao-responda@example.com>',
+      WEBHOOK_KEY_FILE: fleet.webhookKeyFile,
+      WEBHOOK_LOOPBACK: 'true',
+    }),
+  },
   { name: 'security' },
 ];
 
@@ -87,6 +95,12 @@ export function gatewaySpec(fleet: Fleet): ProcessSpec {
       OIDC_CLIENT_ID: loginClient,
       OIDC_CLIENT_SECRET_FILE: fleet.keycloak.gatewaySecretFile,
       SESSION_KEY_FILE: fleet.sessionKeyFile,
+      // tests and benchmarks ask from one address, as one user, all that the machine can do, and share it with every engine
+      RATE_LIMIT_ADDRESS: '1000000',
+      RATE_LIMIT_LOGIN: '1000000',
+      RATE_LIMIT_SUBJECT: '1000000',
+      RATE_LIMIT_COMPANY: '1000000',
+      PRESSURE_EVENT_LOOP_DELAY_MS: '0',
     },
   });
 }
@@ -143,6 +157,8 @@ export interface Fleet {
   keycloak: { url: string; realm: string; identitySecretFile: string; gatewaySecretFile: string };
   /** Sessions of people are sealed with it. */
   sessionKeyFile: string;
+  /** The secrets of webhooks are made from it. */
+  webhookKeyFile: string;
   logLevel: string;
   /** Settings of the audit's comparison with the services (RECONCILE_…) that the start was given. */
   reconcile?: Readonly<Record<string, string>>;

@@ -108,11 +108,12 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
   const names = services.map(({ name }) => name);
   const ports: Record<string, number> = { [gatewayName]: gatewayPort };
   for (const name of names) ports[name] = await freePort();
-  const [tls, kek, checkpointKey, sessionKey, identity, login] = await Promise.all([
+  const [tls, kek, checkpointKey, sessionKey, webhookKey, identity, login] = await Promise.all([
     tlsFolder(layout.tls, [...names, gatewayName, seeder]),
     keptSecret(layout.keys, 'kek', 'base64'),
     keptSecret(layout.keys, 'checkpoint-key', 'base64'),
     keptSecret(layout.keys, 'session-key', 'base64'),
+    keptSecret(layout.keys, 'webhook-key', 'base64'),
     clientSecretFile(layout, 'identity-client', 'KEYCLOAK_CLIENT_SECRET_FILE'),
     clientSecretFile(layout, 'gateway-client', 'OIDC_CLIENT_SECRET_FILE'),
   ]);
@@ -128,6 +129,7 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
     smtpUrl: engines.mail.address,
     keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity, gatewaySecretFile: login },
     sessionKeyFile: process.env.SESSION_KEY_FILE || sessionKey.file,
+    webhookKeyFile: process.env.WEBHOOK_KEY_FILE || webhookKey.file,
     logLevel: process.env.LOG_LEVEL || 'info',
     reconcile: Object.fromEntries(
       Object.entries(process.env).flatMap(([name, value]) => (name.startsWith('RECONCILE_') && value ? [[name, value]] : [])),

@@ -5,6 +5,11 @@ export type Config = ReturnType<typeof readServiceConfig>;
 
 const count = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 
+const key = z
+  .base64()
+  .transform((text) => Buffer.from(text, 'base64'))
+  .refine((bytes) => bytes.length >= 32, 'must have at least 32 bytes');
+
 /** Settings of this service beside those of every service; README.md tells of each. */
 export const ownShape = {
   MONGODB_DATABASE: z.string().min(1).default('notification'),
@@ -16,6 +21,19 @@ export const ownShape = {
   MAIL_MAX_ATTEMPTS: count(20),
   MAIL_FIRST_PAUSE_MS: count(5_000),
   MAIL_MAX_PAUSE_MS: count(3_600_000),
+  /** Key of at least 32 bytes (base64) that the secrets of webhooks are made from; without it there are no webhooks. */
+  WEBHOOK_KEY: key.optional(),
+  /** The longest that one attempt at a webhook may take. */
+  WEBHOOK_TIMEOUT_MS: count(10_000),
+  /** Webhooks under way at once. */
+  WEBHOOK_CONNECTIONS: count(5),
+  /** Networks beyond the public internet that webhooks may be in, `10.1.0.0/16,fd00::/8`. */
+  WEBHOOK_NETWORKS: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').filter(Boolean)),
+  /** Whether a webhook may be on this machine, also by `http:`. For development only. */
+  WEBHOOK_LOOPBACK: z.stringbool().default(false),
   /** Where people sign in; told in the welcome mail. */
   PUBLIC_URL: z.url().optional(),
   CONSUMER_GROUP: z.string().min(1).default('notification'),

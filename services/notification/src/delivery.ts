@@ -4,17 +4,17 @@ import type { Resource } from '@biz/resource';
 import { serviceContext } from '@biz/rpc';
 import { type Keyring, openFields } from '@biz/sealing';
 import { traceContext } from '@biz/service';
-import { dueLookup } from './entities.ts';
-import type { DeliveryOutcome, Mailer } from './mailer.ts';
+import { type Channel, dueLookups } from './entities.ts';
+import type { DeliveryOutcome } from './mailer.ts';
 import type { NotificationCommand, NotificationState } from './notification.ts';
-import type { Locale, Templates, Variables } from './templates.ts';
 
 export type DeliveryOptions = {
   readonly store: EventStore;
   readonly keyring: Pick<Keyring, 'open'>;
   readonly notifications: Pick<Resource<NotificationState, NotificationCommand>, 'change'>;
-  readonly templates: Templates;
-  readonly mailer: Mailer;
+  readonly channel: Channel;
+  /** Hands one message over; rejects when it cannot be made. */
+  readonly send: Send;
   /** Attempts at the same time. */
   readonly inParallel: number;
   readonly log: DeliveryLog;
@@ -22,21 +22,29 @@ export type DeliveryOptions = {
   readonly maxBackoffMs?: number;
 };
 
+/** A notification with its fields opened. */
+export type OpenedNotification = Pick<CurrentDocument, '_id' | 'company_id' | 'created_at'> & {
+  readonly fields: Readonly<Record<'to' | 'template' | 'data' | 'locale', string>>;
+};
+
+export type Send = (notification: OpenedNotification, stopping: AbortSignal) => Promise<DeliveryOutcome>;
+
 export type DeliveryLog = {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
 };
 
 const batchSize = 100;
+const leases: Record<Channel, string> = { email: 'delivery', webhook: 'webhooks' };
 
 /**
- * Sends what is due; one process at a time does. An attempt's outcome is an event; a crash between the mail server's yes and that event means
- * that the mail is sent again, under the same message id.
+ * Sends what is due of one channel; one process at a time does. An attempt's outcome is an event; a crash between the other side's yes and
+ * that event means that the message is sent again, under the same id.
  */
 export function startDelivery(options: DeliveryOptions): Worker {
   const { store, log, pollMs = 500, maxBackoffMs = 30_000 } = options;
   const work = (stopping: AbortSignal) => deliverDue(options, stopping);
-  const worker = startWorker({ db: store.db, lease: 'delivery', work, pollMs, maxBackoffMs, log });
+  const worker = startWorker({ db: store.db, lease: leases[options.channel], work, pollMs, maxBackoffMs, log });
   const unlisten = store.onAppend(worker.wake);
   return {
     wake: worker.wake,
@@ -47,11 +55,12 @@ export function startDelivery(options: DeliveryOptions): Worker {
   };
 }
 
-/** One round; true when there was anything. Throws when the mail server (or the database) is away, so that the rest waits. */
+/** One round; true when there was anything. Throws when the other side of all (or the database) is away, so that the rest waits. */
 async function deliverDue(options: DeliveryOptions, stopping: AbortSignal): Promise<boolean> {
+  const key = `keys.${dueLookups[options.channel]}`;
   const due = await options.store.current
-    .find({ entity_type: 'notification', [`keys.${dueLookup}`]: { $lte: new Date().toISOString() } })
-    .sort({ [`keys.${dueLookup}`]: 1 })
+    .find({ entity_type: 'notification', [key]: { $lte: new Date().toISOString() } })
+    .sort({ [key]: 1 })
     .limit(batchSize)
     .toArray();
   const rest = [...due];
@@ -77,7 +86,7 @@ async function deliver(options: DeliveryOptions, entity: CurrentDocument, stoppi
   if (newest && newest.version > entity.version) return void (await store.ensureCurrent([newest]));
   const trace = traceContext(newest?.meta.traceparent);
   const outcome = await attempt(options, entity, stopping);
-  // stopped before the mail server had all of it: no attempt was made
+  // stopped before the other side had all of it: no attempt was made
   if (outcome.kind === 'away' && stopping.aborted) return;
   await notifications.change({
     id: entity._id,
@@ -94,14 +103,12 @@ async function deliver(options: DeliveryOptions, entity: CurrentDocument, stoppi
 
 /** Never rejects but for a database that is away: what cannot be rendered will not be better another time. */
 async function attempt(options: DeliveryOptions, entity: CurrentDocument, stopping: AbortSignal): Promise<DeliveryOutcome> {
-  const { keyring, templates, mailer, log } = options;
+  const { keyring, send, log } = options;
   try {
     const [opened] = await openFields(keyring, [{ company_id: entity.company_id, data: entity.state }]);
     if (!opened || opened.invalid.length) return { kind: 'refused', reason: 'unreadable' };
     if (opened.erased.length) return { kind: 'refused', reason: 'erased' };
-    const { to, template, data, locale } = opened.data as { to: string; template: string; data: string; locale: Locale };
-    const message = templates.render(template, locale, JSON.parse(data) as Variables);
-    return await mailer.send({ ...message, to, messageKey: entity._id }, stopping);
+    return await send({ ...entity, fields: opened.data as OpenedNotification['fields'] }, stopping);
   } catch (error) {
     if (isUnavailable(error)) throw error;
     log.warn({ err: error, notification_id: entity._id }, 'notification cannot be rendered');

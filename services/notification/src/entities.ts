@@ -18,19 +18,21 @@ export function defineNotification(contract: Contract): NotificationModel {
   });
 }
 
-/** Lookup of what waits, by the time of its next attempt. */
-export const dueLookup = 'due_at';
+/** Lookups of what waits, by the time of its next attempt: one for each channel, so that a slow one holds up no other. */
+export const dueLookups = { email: 'due_at', webhook: 'webhook_due_at' } as const;
+export type Channel = keyof typeof dueLookups;
 
 /** The same for the event store. Besides the list's filters, what waits is found by when it is due. */
 export function storeModel({ entityType, rules, filters }: NotificationModel) {
   const withDue: EntityRules = {
     ...rules,
     keys: (entity) => {
-      const { next_attempt_at: due } = entity.state as { next_attempt_at?: string };
-      return { ...rules.keys?.(entity), ...(entity.status === 'queued' && due && { [dueLookup]: due }) };
+      const { next_attempt_at: due, channel } = entity.state as { next_attempt_at?: string; channel?: string };
+      const lookup = channel === 'webhook' ? dueLookups.webhook : dueLookups.email;
+      return { ...rules.keys?.(entity), ...(entity.status === 'queued' && due && { [lookup]: due }) };
     },
   };
-  return { entityType, rules: withDue, filters: [...filters, dueLookup] };
+  return { entityType, rules: withDue, filters: [...filters, ...Object.values(dueLookups)] };
 }
 
 /** Roles that see every notification of the company; others see those addressed to themselves. */

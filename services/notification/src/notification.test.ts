@@ -1,10 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { decideNotification, type NotificationCommand, type NotificationState } from './notification.ts';
 import { loadTemplates } from './templates.ts';
+import { createAddressGuard } from './webhook/addresses.ts';
 
 const at = '2026-11-21T12:00:00.000Z';
 const stamp = { id: 'n-1', at };
-const facts = { templates: loadTemplates(), policy: { maxAttempts: 3, firstPauseMs: 1_000, maxPauseMs: 3_000 } };
+const facts = {
+  templates: loadTemplates(),
+  policy: { maxAttempts: 3, firstPauseMs: 1_000, maxPauseMs: 3_000 },
+  webhookFault: createAddressGuard({ networks: [], loopback: false }).fault,
+};
 const waiting: NotificationState = {
   ...{ id: 'n-1', channel: 'email', template: 'message', locale: 'en', status: 'queued', attempts: 0, next_attempt_at: at },
 };
@@ -48,7 +53,8 @@ describe('a new notification', () => {
     [{ to: 'maria@example.com\r\nBcc: x@example.com' }, ['/to']],
     [{ channel: 'in_app', to: 'maria@example.com' }, ['/to']],
     [{ channel: 'in_app', to: userId, recipient_id: '01890000-0000-7000-8000-000000000001' }, ['/recipient_id']],
-    [{ channel: 'webhook', to: 'https://example.com' }, ['/channel']],
+    [{ channel: 'webhook', to: 'http://example.com' }, ['/to']],
+    [{ channel: 'pigeon', to: 'roof' }, ['/channel']],
     [{ template: 'nope' }, ['/template']],
     [{ data: '{"subject":"Hi"}' }, ['/data/body']],
     [{ data: '[]' }, ['/data']],

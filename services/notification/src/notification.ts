@@ -39,6 +39,8 @@ export type RetryPolicy = {
 export interface NotificationFacts {
   templates: Pick<Templates, 'faults'>;
   policy: RetryPolicy;
+  /** Why nothing can be sent to a URL; undefined when it can. */
+  webhookFault: (url: string) => string | undefined;
 }
 
 type Decision = Patch<NotificationState> | Decided<NotificationState> | null;
@@ -47,11 +49,11 @@ type Decision = Patch<NotificationState> | Decided<NotificationState> | null;
 export function decideNotification(
   command: (StandardCommand<NotificationState> | NotificationCommand) & Stamp,
   state: NotificationState | undefined,
-  { templates, policy }: NotificationFacts,
+  { templates, policy, webhookFault }: NotificationFacts,
 ): Decision {
   switch (command.kind) {
     case 'create':
-      return created(command.fields, command.at, templates);
+      return created(command.fields, command.at, templates, webhookFault);
     case 'attempt':
       // another process was faster: what it found stands
       return state?.status === 'queued' ? attempted(state, command, policy) : null;
@@ -67,10 +69,15 @@ export function decideNotification(
 type Fields = Omit<NotificationState, 'id' | 'status'>;
 
 /** One inside the application is with its recipient as soon as it is written down. */
-function created(fields: Fields, at: string, templates: Pick<Templates, 'faults'>): Decision {
+function created(
+  fields: Fields,
+  at: string,
+  templates: Pick<Templates, 'faults'>,
+  webhookFault: NotificationFacts['webhookFault'],
+): Decision {
   const { channel, to, template, data = '{}', locale = defaultLocale, recipient_id } = fields;
   const address = String(to);
-  const faults = [...addressFaults(channel, address, recipient_id), ...templates.faults(template, parse(String(data)))];
+  const faults = [...addressFaults(channel, address, recipient_id, webhookFault), ...templates.faults(template, parse(String(data)))];
   if (faults.length) throw new AppError('invalid_request', 'The request does not fit the contract.', { faults });
   const known = { channel, template, data, locale };
   if (channel === 'in_app') {
@@ -83,15 +90,24 @@ function created(fields: Fields, at: string, templates: Pick<Templates, 'faults'
 const emailForm = /^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+\.[^\s@<>,;:"()[\]\\.]+$/u;
 const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-function addressFaults(channel: string, to: string, recipient: string | null | undefined): Fault[] {
+function addressFaults(
+  channel: string,
+  to: string,
+  recipient: string | null | undefined,
+  webhookFault: NotificationFacts['webhookFault'],
+): Fault[] {
   switch (channel) {
     case 'email':
       return emailForm.test(to) && to.length <= 254 ? [] : [{ path: '/to', message: 'is not an e-mail address' }];
     case 'in_app':
       if (!uuidForm.test(to)) return [{ path: '/to', message: 'is not the id of a user' }];
       return recipient && recipient !== to ? [{ path: '/recipient_id', message: 'is not the user that it is sent to' }] : [];
+    case 'webhook': {
+      const message = webhookFault(to);
+      return message === undefined ? [] : [{ path: '/to', message }];
+    }
     default:
-      return [{ path: '/channel', message: 'is not delivered yet; email and in_app are' }];
+      return [{ path: '/channel', message: 'is not known' }];
   }
 }
 

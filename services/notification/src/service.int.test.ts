@@ -1,9 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createBus } from '@biz/bus';
 import { loadContract } from '@biz/protos';
 import { type CallContext, createRpcClient, type RpcClient } from '@biz/rpc';
 import { createLog, type RunningService, traceContext } from '@biz/service';
 import { engines, type TestDatabase, type TestTls, testDatabase, testTls, uniqueName, until } from '@biz/testing';
+import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readServiceConfig } from './config.ts';
 import { startNotification } from './service.ts';
@@ -31,6 +34,7 @@ afterAll(async () => {
   for (const part of [mail, database, tls]) await part?.[Symbol.asyncDispose]();
 });
 
+const webhookKey = randomBytes(32);
 const kek = randomBytes(32).toString('base64');
 
 async function start(over: Record<string, string> = {}): Promise<void> {
@@ -39,6 +43,7 @@ async function start(over: Record<string, string> = {}): Promise<void> {
     ...{ GRPC_LISTEN: '127.0.0.1:0', MONGODB_URL: database.url, MONGODB_DATABASE: database.name, KEYRING_DATABASE: database.name },
     ...{ KAFKA_BROKERS: engines().kafkaBrokers.join(','), AUDIT_TOPIC: topic, CONSUMER_GROUP: topic, KEK: kek },
     ...{ TLS_CA_FILE: files.caFile, TLS_CERT_FILE: files.certFile, TLS_KEY_FILE: files.keyFile },
+    ...{ WEBHOOK_KEY: webhookKey.toString('base64'), WEBHOOK_LOOPBACK: 'true' },
     ...{ SMTP_URL: mail.url, MAIL_FROM: 'Biz Retail <no-reply@biz.example>', MAIL_FIRST_PAUSE_MS: '50', MAIL_MAX_ATTEMPTS: '3' },
     ...over,
   });
@@ -153,6 +158,38 @@ describe('an e-mail', () => {
     await database.db.collection<{ _id: string }>('current').updateOne({ _id: made.id }, { $set: due });
     await settled(made.id, 'sent');
     expect(mailTo('crash@example.com')).toHaveLength(1);
+  });
+});
+
+describe('a webhook', () => {
+  const hooks: { headers: IncomingHttpHeaders; body: string }[] = [];
+  const statuses: number[] = [];
+  const receiver = createServer(async (incoming, answer) => {
+    let body = '';
+    for await (const chunk of incoming) body += chunk;
+    hooks.push({ headers: incoming.headers, body });
+    answer.writeHead(statuses.shift() ?? 204).end();
+  });
+  afterAll(() => void receiver.close());
+
+  it('is posted, signed by the secret of the company, under one id until it is taken', async () => {
+    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+    const to = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/alerts?t=x`;
+    statuses.push(503);
+    const made = await create({ channel: 'webhook', to });
+    expect(await settled(made.id, 'sent')).toMatchObject({ attempts: 2 });
+    expect(hooks.map(({ headers }) => headers['webhook-id'])).toEqual([made.id, made.id]);
+    const { secret } = await call<{ secret: string }>('RevealWebhookSecret', { to }, as(['admin']));
+    for (const { headers, body } of hooks) {
+      const told = new Webhook(secret).verify(body, headers as Record<string, string>);
+      expect(told).toMatchObject({ type: 'message', data: { subject: 'Stock' } });
+    }
+    expect(new Set(hooks.map(({ body }) => body)).size).toBe(1);
+    await expect(call('RevealWebhookSecret', { to }, as(['manager']))).rejects.toMatchObject({ code: 'no_role' });
+  });
+
+  it('may not be sent inside', async () => {
+    await expect(create({ channel: 'webhook', to: 'https://169.254.169.254/' })).rejects.toMatchObject({ faults: [{ path: '/to' }] });
   });
 });
 

@@ -45,7 +45,7 @@ describe('variables', () => {
   });
 
   it('are of a template that exists', () => {
-    expect(templates.faults('nope', {})).toEqual([{ path: '/template', message: 'is not one of message, welcome' }]);
+    expect(templates.faults('nope', {})).toEqual([{ path: '/template', message: 'is not one of message, security_alert, welcome' }]);
   });
 
   it('are the same in every language, and all are named in the manifest', () => {
@@ -54,4 +54,17 @@ describe('variables', () => {
       for (const locale of locales) expect(() => templates.render(name, locale, filled)).not.toThrow();
     }
   });
+});
+
+it('tells of a security alert in both languages', () => {
+  const data = {
+    ...{ rule: 'Failed logins of one user', kind: 'failed_logins', severity: 'WARNING', count: '5', window_seconds: '300' },
+    ...{ first_at: '2026-11-21T12:00:00Z', last_at: '2026-11-21T12:01:00Z', alert_id: 'a-1' },
+  };
+  expect(templates.faults('security_alert', data)).toEqual([]);
+  for (const locale of locales) {
+    const { subject, text, html } = templates.render('security_alert', locale, data);
+    expect(subject).toContain('Failed logins of one user');
+    for (const part of [text, html]) expect(part).toMatch(/5[\s\S]*300[\s\S]*a-1/);
+  }
 });
