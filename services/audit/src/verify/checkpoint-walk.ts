@@ -2,7 +2,7 @@ import { NoteError } from '@biz/merkle';
 import { recordId } from '../keys.ts';
 import type { Finding } from './findings.ts';
 import type { LogKeys } from './log-keys.ts';
-import type { Outside, OutsideEntry } from './outside.ts';
+import { type Outside, type OutsideEntry, startOf } from './outside.ts';
 import type { Tree } from './tree.ts';
 
 const HASH_BYTES = 32;
@@ -53,8 +53,8 @@ export class CheckpointWalk {
   readonly compared = { stored: 0, outside: 0, outside_size: 0 };
   readonly #parts: CheckpointWalkParts;
   /** Outside, by where they begin; the next one to begin. */
-  readonly #entries: OutsideEntry[];
-  #at = 0;
+  readonly #entries: AsyncGenerator<OutsideEntry>;
+  #entry: OutsideEntry | undefined;
   #active: Active[] = [];
   /** Trees of what is kept outside, at the present size, where the log is another. */
   #strays: Tree[] = [];
@@ -66,28 +66,23 @@ export class CheckpointWalk {
 
   constructor(parts: CheckpointWalkParts) {
     this.#parts = parts;
-    this.#entries = parts.outside.entries(parts.logId).toSorted((left, right) => startOf(left) - startOf(right));
+    this.#entries = parts.outside.entries(parts.logId);
   }
 
   /** To be called at every size that is due, before the leaf at that place. */
   async at(size: number, view: TreeView): Promise<void> {
-    if (size === 0) await this.#advanceStored();
+    if (size === 0) await Promise.all([this.#advanceStored(), this.#advanceOutside()]);
     for (const active of this.#active.filter(({ entry }) => entry.size === size)) this.#close(active, view);
     for (; this.#next?.position === size; await this.#advanceStored()) this.#judgeStored(this.#next.checkpoint, size, view);
-    for (let entry = this.#entries[this.#at]; entry !== undefined && startOf(entry) <= size; entry = this.#entries[this.#at]) {
-      this.#at += 1;
-      const active = await this.#open(entry, view);
+    for (; this.#entry !== undefined && startOf(this.#entry) <= size; await this.#advanceOutside()) {
+      const active = await this.#open(this.#entry, view);
       if (active === undefined) continue;
       this.#active.push(active);
-      if (entry.size === size) this.#close(active, view);
+      if (active.entry.size === size) this.#close(active, view);
     }
     this.#strays = [];
-    const starts = this.#entries[this.#at];
-    this.due = Math.min(
-      this.#next?.position ?? Infinity,
-      starts ? startOf(starts) : Infinity,
-      ...this.#active.map(({ entry }) => entry.size),
-    );
+    const begins = this.#entry ? startOf(this.#entry) : Infinity;
+    this.due = Math.min(this.#next?.position ?? Infinity, begins, ...this.#active.map(({ entry }) => entry.size));
   }
 
   /** The hash of a leaf as a checkpoint kept outside proves it. */
@@ -102,14 +97,22 @@ export class CheckpointWalk {
 
   /** The log ended at this size: checkpoints beyond it say that it was longer. */
   async end(size: number): Promise<void> {
-    const beyond = [...this.#active.map(({ entry }) => entry), ...this.#entries.slice(this.#at)].filter((entry) => entry.size > size);
-    for (const entry of beyond.sort((left, right) => right.size - left.size)) {
-      if (this.#active.some((active) => active.entry === entry) || (await this.#opened(entry)) !== undefined) {
-        const finding = this.#finding('log_behind_checkpoint', size, entry.size, nameOf(entry));
-        this.#parts.report({ ...finding, record_id: this.#id(size), expected: String(entry.size), found: String(size) });
-        return;
-      }
+    let longest: OutsideEntry | undefined;
+    const longer = (entry: OutsideEntry) => entry.size > Math.max(size, longest?.size ?? 0);
+    for (const { entry } of this.#active) {
+      if (longer(entry)) longest = entry;
     }
+    for (; this.#entry !== undefined; await this.#advanceOutside()) {
+      if (longer(this.#entry) && (await this.#opened(this.#entry)) !== undefined) longest = this.#entry;
+    }
+    if (longest === undefined) return;
+    const finding = this.#finding('log_behind_checkpoint', size, longest.size, nameOf(longest));
+    this.#parts.report({ ...finding, record_id: this.#id(size), expected: String(longest.size), found: String(size) });
+  }
+
+  async #advanceOutside(): Promise<void> {
+    const next = await this.#entries.next();
+    this.#entry = next.done ? undefined : next.value;
   }
 
   async #advanceStored(): Promise<void> {
@@ -169,8 +172,8 @@ export class CheckpointWalk {
 
   /** A checkpoint of the file, its signature verified. */
   async #opened(entry: OutsideEntry): Promise<{ root: Buffer; leaves: Buffer | undefined } | undefined> {
-    const { logId, keys, outside, report } = this.#parts;
-    const { note, leaf_hashes } = await outside.read(entry);
+    const { logId, keys, report } = this.#parts;
+    const { note, leaf_hashes } = await entry.read();
     const opened = this.#signed(() => keys.open(note), nameOf(entry), entry.size);
     if (opened === undefined) return undefined;
     if (opened.log_id !== logId || opened.size !== entry.size) {
@@ -218,10 +221,6 @@ export class CheckpointWalk {
   #id(index: number): string {
     return recordId(this.#parts.logId, index);
   }
-}
-
-function startOf({ from, size }: OutsideEntry): number {
-  return from ?? size;
 }
 
 function nameOf({ size, line }: OutsideEntry): string {

@@ -80,13 +80,17 @@ export function mongoSource(db: Db, outside: Outside): VerifySource {
   };
 }
 
-/** One cursor; when it is lost, or the server was away for a moment, another one from where it was. A batch is at most 16 MiB, the most that a reply has. */
+/**
+ * Text that is no UTF-8 (a bit was changed on disk) is read with U+FFFD for it, so that its record is named instead of the reading broken off.
+ * One cursor; when it is lost, or the server was away for a moment, another one from where it was. A batch is at most 16 MiB,
+ * the most that a reply has.
+ */
 async function* recordBatches(db: Db): AsyncGenerator<readonly Document[]> {
   const records = db.collection<Plain>('records');
   let last: string | undefined;
   for (let failures = 0; ; ) {
     const cursor = records
-      .find({ _id: last === undefined ? { $gte: '' } : { $gt: last } })
+      .find({ _id: last === undefined ? { $gte: '' } : { $gt: last } }, { enableUtf8Validation: false })
       .sort({ _id: 1 })
       .batchSize(BATCH.records);
     try {

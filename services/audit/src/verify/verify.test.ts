@@ -62,15 +62,14 @@ class MemoryAudit {
   }
 
   outside(withLeaves = true): Outside {
-    const entries = this.kept.map(({ log_id, from, size }, line): OutsideEntry => {
-      return { line: line + 1, log_id, size, from: withLeaves ? from : undefined, at: 0, length: 0 };
+    const entries = this.kept.map(({ log_id, from, size, note, hashes }, line): OutsideEntry => {
+      const read = () => Promise.resolve({ note, leaf_hashes: withLeaves ? hashes : undefined });
+      return { line: line + 1, log_id, size, from: withLeaves ? from : undefined, read };
     });
     return {
       ...{ count: entries.length, torn: 0, logIds: () => [...new Set(this.kept.map((one) => one.log_id))] },
-      entries: (logId) => entries.filter(({ log_id }) => log_id === logId),
-      read: async ({ line }) => {
-        const { note, hashes } = this.kept[line - 1] as MemoryAudit['kept'][number];
-        return { note, leaf_hashes: withLeaves ? hashes : undefined };
+      async *entries(logId) {
+        yield* entries.filter(({ log_id }) => log_id === logId);
       },
     };
   }
