@@ -90,7 +90,7 @@ async function refusal(run: Promise<unknown>): Promise<{ code: string; paths: st
 
 describe('the state of an entity of a producer that seals nothing', () => {
   const steps: [string, string][] = [
-    ['created', '{"id":9007199254740993,"limit":1.0,"$where":"x","a.b":{"c":1},"__proto__":{"z":1}}'],
+    ['created', '{"id":9007199254740993,"limit":1.0,"$where":"x","door":{"sealed":"yes"},"a.b":{"c":1},"__proto__":{"z":1}}'],
     ['changed', '{"limit":12345678901234567890.10,"a.b":{"c":null,"d":[1,null]}}'],
     ['blocked', '{"reason":"lost"}'],
     ['activated', '{"reason":null}'],

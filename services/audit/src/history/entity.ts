@@ -44,16 +44,28 @@ async function firstRecords({ events }: Collections, keys: readonly string[]): P
   return found;
 }
 
-/** The newest version of those that happened at a time or before; undefined when none did. */
-export async function versionAt({ events }: Collections, key: string, at: Date): Promise<number | undefined> {
-  const [last] = await events
-    .find({ entity_key: key, version: { $gte: 1 }, action_at: { $lte: at } })
-    .project<{ version: number }>({ version: 1 })
-    .sort({ version: -1 })
-    .hint('entity_version')
-    .limit(1)
-    .toArray();
-  return last?.version;
+/** Versions of which one query gets the times. */
+const TIMES_AT_ONCE = 5_000;
+
+/** The newest version of those that happened at a time or before; undefined when none did. Looked for from the newest on, in exact ranges (see source.ts). */
+export async function versionAt(
+  { events }: Collections,
+  { key, newest }: Entity,
+  at: Date,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  for (let upTo = newest; upTo > 0; upTo -= TIMES_AT_ONCE) {
+    const times = await events
+      .find({ entity_key: key, version: { $gt: upTo - TIMES_AT_ONCE, $lte: upTo } })
+      .project<{ version: number; action_at: Date }>({ _id: 0, version: 1, action_at: 1 })
+      .sort({ version: -1 })
+      .batchSize(TIMES_AT_ONCE + 1)
+      .toArray();
+    const last = times.find(({ version, action_at }) => version >= 1 && action_at <= at);
+    if (last !== undefined) return last.version;
+    signal.throwIfAborted();
+  }
+  return undefined;
 }
 
 export function noEntity(): AppError {

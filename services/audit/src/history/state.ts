@@ -18,7 +18,7 @@ export type StateRequest = EntityName & { at?: string; version?: number };
 export async function entityState(parts: HistoryParts, request: StateRequest, call: Call): Promise<object> {
   const at = timeOf(request);
   const entity = await findEntity(parts.collections, call.context, request);
-  const mark = await markOf(parts, entity, request, at);
+  const mark = await markOf(parts, entity, request, at, call.signal);
   const [folded] = await folds(parts, entity, [mark], call);
   if (folded?.last == null) throw new AppError('internal', 'a version that was there is gone');
   note(call, entity, folded);
@@ -76,13 +76,19 @@ function folds(parts: HistoryParts, entity: Entity, marks: readonly Mark[], { co
   });
 }
 
-async function markOf({ collections }: HistoryParts, entity: Entity, { version }: StateRequest, at: Date | undefined): Promise<Mark> {
+async function markOf(
+  { collections }: HistoryParts,
+  entity: Entity,
+  { version }: StateRequest,
+  at: Date | undefined,
+  signal: AbortSignal,
+): Promise<Mark> {
   if (at === undefined) {
     const wanted = version ?? entity.newest;
     if (wanted > entity.newest) throw noVersion();
     return { version: wanted };
   }
-  const last = await versionAt(collections, entity.key, at);
+  const last = await versionAt(collections, entity, at, signal);
   if (last === undefined) throw new AppError('not_found', 'The entity had no version at that time.');
   return { version: last, at };
 }
