@@ -101,6 +101,12 @@ export function gatewaySpec(fleet: Fleet): ProcessSpec {
       RATE_LIMIT_SUBJECT: '1000000',
       RATE_LIMIT_COMPANY: '1000000',
       PRESSURE_EVENT_LOOP_DELAY_MS: '0',
+      // tests and benchmarks ask from one address, as one user, all that the machine can do, and share it with every engine
+      RATE_LIMIT_ADDRESS: '1000000',
+      RATE_LIMIT_LOGIN: '1000000',
+      RATE_LIMIT_SUBJECT: '1000000',
+      RATE_LIMIT_COMPANY: '1000000',
+      PRESSURE_EVENT_LOOP_DELAY_MS: '0',
     },
   });
 }

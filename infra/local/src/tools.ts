@@ -11,6 +11,7 @@ const tools = {
   cmake: { debian: 'cmake', from: 'CMake (https://cmake.org)' },
   cc: { debian: 'build-essential', from: 'a C compiler' },
   python3: { debian: 'python3-venv', from: 'Python, 3.10 or later (https://www.python.org)' },
+  'redis-server': { debian: 'redis-server', from: 'Redis or Valkey (https://valkey.io)' },
 } as const;
 
 /** The program's path; installed first when it is missing and this is root on Debian. Otherwise fails with one line that says how to get it. */
