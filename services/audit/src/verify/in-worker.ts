@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { AppError } from '@biz/errors';
 import type { VerifyResult } from './verify.ts';
 
 /** What a verification in a thread of its own needs: no key that signs or opens. */
@@ -13,7 +14,10 @@ export interface WorkerInput {
 }
 
 /** How far it is, or how it ended. */
-export type WorkerMessage = { progress: { checked: number; total: number } } | { result: VerifyResult } | { error: string };
+export type WorkerMessage =
+  | { progress: { checked: number; total: number } }
+  | { result: VerifyResult }
+  | { error: string; unavailable: boolean };
 
 /**
  * Verifies the store in a thread of its own: hashing a million records takes a minute of processor time, in which the consumer and the calls of this process go on.
@@ -34,7 +38,7 @@ export function verifyInWorker(
   worker.on('message', (message: WorkerMessage) => {
     if ('progress' in message) options.onProgress(message.progress);
     else if ('result' in message) resolve(message.result);
-    else reject(new Error(message.error));
+    else reject(message.unavailable ? new AppError('unavailable', message.error) : new Error(message.error));
   });
   worker.on('error', reject);
   worker.on('exit', (code) => reject(new Error(`the verification's thread ended with ${code}`)));

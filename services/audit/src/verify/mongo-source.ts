@@ -20,13 +20,13 @@ const AFTER_SLASH = '0';
 /** An id is a text in this collection unless somebody else wrote there. */
 type Plain = Document & { _id: string };
 
-/** Reads an audit's database; the next records are on their way while some are worked on. */
-export function mongoSource(db: Db, outside: Outside): VerifySource {
+/** Reads an audit's database, some records at once; the next are on their way while some are worked on. */
+export function mongoSource(db: Db, outside: Outside, recordsAtOnce: number = BATCH.records): VerifySource {
   const records = db.collection<Plain>('records');
   const checkpoints = db.collection<Plain>('checkpoints');
   return {
     logs: async () => (await db.collection<Plain>('logs').find().toArray()).map(logOf),
-    records: () => recordBatches(db),
+    records: () => recordBatches(db, recordsAtOnce),
     strangeIds: async () => {
       // All texts stand side by side in the order of ids, so that others stand before or after them.
       const ends = [1, -1].map((order) =>
@@ -85,14 +85,14 @@ export function mongoSource(db: Db, outside: Outside): VerifySource {
  * One cursor; when it is lost, or the server was away for a moment, another one from where it was. A batch is at most 16 MiB,
  * the most that a reply has.
  */
-async function* recordBatches(db: Db): AsyncGenerator<readonly Document[]> {
+async function* recordBatches(db: Db, atOnce: number): AsyncGenerator<readonly Document[]> {
   const records = db.collection<Plain>('records');
   let last: string | undefined;
   for (let failures = 0; ; ) {
     const cursor = records
       .find({ _id: last === undefined ? { $gte: '' } : { $gt: last } }, { enableUtf8Validation: false })
       .sort({ _id: 1 })
-      .batchSize(BATCH.records);
+      .batchSize(atOnce);
     try {
       for (let more = cursor.hasNext(); await more; ) {
         const batch = cursor.readBufferedDocuments();

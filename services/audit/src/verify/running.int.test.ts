@@ -3,11 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { engines, until } from '@biz/testing';
+import { engines, testProxy, until } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logSigners } from '../integrity/signing.ts';
 import { recordId } from '../keys.ts';
 import { type AuditHarness, auditHarness, contextOf, envelope } from '../testing/harness.ts';
+import { connectToRead } from './connect.ts';
 import { LogKeys } from './log-keys.ts';
 import { mongoSource } from './mongo-source.ts';
 import { openOutside } from './outside.ts';
@@ -79,6 +80,31 @@ describe('a store at work', () => {
     expect(await verify()).toMatchObject({ ok: true, checked: 700 });
     // It did grow under the walks.
     expect(sizes.some((size) => size > 100 && size < 700)).toBe(true);
+  });
+});
+
+describe('a database that goes away for a moment', () => {
+  it('is read on from where it was', async () => {
+    await using proxy = await testProxy(new URL(engines().mongodbUrl).host);
+    await using mongo = connectToRead(`mongodb://${proxy.address}`);
+    await using outside = await openOutside(file);
+    let cuts = 0;
+    const source = mongoSource(mongo.db(audit.database.name), outside, 50);
+    const records = source.records;
+    const cut: typeof records = async function* () {
+      for await (const batch of records()) {
+        yield batch;
+        if (cuts < 3) {
+          cuts += 1;
+          await proxy.down();
+          await proxy.up();
+        }
+      }
+    };
+    const result = await verifyAudit({ ...source, records: cut }, { keys: new LogKeys(ORIGIN, publicKey) });
+    expect(result).toMatchObject({ ok: true, findings: [] });
+    expect(result.checked).toBe(await audit.collections.records.countDocuments());
+    expect(cuts).toBe(3);
   });
 });
 

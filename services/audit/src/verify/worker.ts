@@ -1,5 +1,6 @@
 // The thread of a verification that was started by API, see in-worker.ts.
 import { parentPort, workerData } from 'node:worker_threads';
+import { isUnavailable } from '@biz/errors';
 import type { Db } from 'mongodb';
 import { connectToRead } from './connect.ts';
 import type { WorkerInput, WorkerMessage } from './in-worker.ts';
@@ -15,7 +16,7 @@ const tell = (message: WorkerMessage) => parentPort?.postMessage(message);
 try {
   tell({ result: await verify(workerData as WorkerInput) });
 } catch (error) {
-  tell({ error: error instanceof Error ? error.message : String(error) });
+  tell({ error: error instanceof Error ? error.message : String(error), unavailable: isUnavailable(error) });
 }
 
 async function verify(input: WorkerInput): Promise<VerifyResult> {
