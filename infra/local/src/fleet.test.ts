@@ -21,6 +21,7 @@ const fleet: Fleet = {
   },
   sessionKeyFile: '/keys/session-key',
   webhookKeyFile: '/keys/webhook-key',
+  security: { SECURITY_STORAGES: 'mongodb,file', SECURITY_FILE_FOLDER: '/security' },
   logLevel: 'info',
 };
 

@@ -35,7 +35,7 @@ export const services: readonly ServiceEntry[] = [
       WEBHOOK_LOOPBACK: 'true',
     }),
   },
-  { name: 'security' },
+  { name: 'security', env: (fleet) => fleet.security },
 ];
 
 export const gatewayName = 'gateway';
@@ -101,12 +101,6 @@ export function gatewaySpec(fleet: Fleet): ProcessSpec {
       RATE_LIMIT_SUBJECT: '1000000',
       RATE_LIMIT_COMPANY: '1000000',
       PRESSURE_EVENT_LOOP_DELAY_MS: '0',
-      // tests and benchmarks ask from one address, as one user, all that the machine can do, and share it with every engine
-      RATE_LIMIT_ADDRESS: '1000000',
-      RATE_LIMIT_LOGIN: '1000000',
-      RATE_LIMIT_SUBJECT: '1000000',
-      RATE_LIMIT_COMPANY: '1000000',
-      PRESSURE_EVENT_LOOP_DELAY_MS: '0',
     },
   });
 }
@@ -165,6 +159,8 @@ export interface Fleet {
   sessionKeyFile: string;
   /** The secrets of webhooks are made from it. */
   webhookKeyFile: string;
+  /** Settings of the security service: its storages and where they are. */
+  security: Readonly<Record<string, string>>;
   logLevel: string;
   /** Settings of the audit's comparison with the services (RECONCILE_…) that the start was given. */
   reconcile?: Readonly<Record<string, string>>;

@@ -10,6 +10,11 @@ import { type RunFile, readRunFile } from './run-file.ts';
 /** The engines may have to be built first. */
 const LONGEST_START_MS = 15 * 60_000;
 
+/** Engines of other tests are not for the fleet. */
+const elsewhere = Object.fromEntries(
+  ['MONGODB_URL', 'KAFKA_BROKERS', 'KEYCLOAK_URL', 'SMTP_URL', 'ELASTICSEARCH_URL', 'POSTGRESQL_URL'].map((name) => [name, '']),
+);
+
 /**
  * Starts a fleet as a new user would, with `npm start`, in a temporary folder and on free ports, with engines of its own. Disposing it ends
  * the fleet and removes the folder. Throws with all that was said when it does not get ready.
@@ -19,7 +24,7 @@ export async function launchFleet(): Promise<LaunchedFleet> {
   const started = Date.now();
   const child = spawn(process.execPath, ['infra/local/bootstrap.mjs', 'start', '--port', '0'], {
     cwd: repository,
-    env: { ...process.env, BIZ_LOCAL_DIR: folder, MONGODB_URL: '', KAFKA_BROKERS: '', KEYCLOAK_URL: '', SMTP_URL: '' },
+    env: { ...process.env, ...elsewhere, BIZ_LOCAL_DIR: folder },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const said: string[] = [];

@@ -14,6 +14,7 @@ export function layoutOf(env: NodeJS.ProcessEnv = process.env): Layout {
     keys: join(folder, 'keys'),
     logs: join(folder, 'logs'),
     run: join(folder, 'run'),
+    security: join(folder, 'security'),
     tls: join(folder, 'tls'),
     runFile: join(folder, 'run.json'),
     toured: join(folder, 'toured'),
@@ -29,6 +30,8 @@ export interface Layout {
   logs: string;
   /** A note of each process that runs. */
   run: string;
+  /** Security events as files. */
+  security: string;
   tls: string;
   runFile: string;
   /** Is there once the first change was shown. */

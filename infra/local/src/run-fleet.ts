@@ -90,7 +90,7 @@ function runFileOf(fleet: Fleet, engines: Engines, supervisor: Supervisor): RunF
     keycloak_url: fleet.keycloak.url,
     realm: REALM,
     client_id: 'biz-cli',
-    elasticsearch_url: null,
+    elasticsearch_url: fleet.security.ELASTICSEARCH_URL ?? null,
     smtp_url: fleet.smtpUrl,
     mail_url: engines.mail.external ? null : mailPages(engines.mail.ports),
     checkpoint_file: fleet.checkpoints.file,
@@ -130,11 +130,23 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
     keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity, gatewaySecretFile: login },
     sessionKeyFile: process.env.SESSION_KEY_FILE || sessionKey.file,
     webhookKeyFile: process.env.WEBHOOK_KEY_FILE || webhookKey.file,
+    security: securitySettings(layout),
     logLevel: process.env.LOG_LEVEL || 'info',
-    reconcile: Object.fromEntries(
-      Object.entries(process.env).flatMap(([name, value]) => (name.startsWith('RECONCILE_') && value ? [[name, value]] : [])),
-    ),
+    reconcile: given(/^RECONCILE_/),
   };
+}
+
+/** Security events go to MongoDB and to files; further storages when the environment says where they are. */
+function securitySettings(layout: Layout): Record<string, string> {
+  const settings = given(/^(SECURITY|ELASTICSEARCH|POSTGRESQL|CLOUDWATCH)_/);
+  const further = Object.entries({ elasticsearch: 'ELASTICSEARCH_URL', postgresql: 'POSTGRESQL_URL', cloudwatch: 'CLOUDWATCH_REGION' });
+  const storages = ['mongodb', 'file', ...further.flatMap(([name, variable]) => (settings[variable] ? [name] : []))];
+  return { SECURITY_STORAGES: storages.join(','), SECURITY_FILE_FOLDER: layout.security, ...settings };
+}
+
+/** Variables of these names that the start was given. */
+function given(names: RegExp): Record<string, string> {
+  return Object.fromEntries(Object.entries(process.env).flatMap(([name, value]) => (names.test(name) && value ? [[name, value]] : [])));
 }
 
 /** A Keycloak of somebody else may have the client already, with a secret of its own. */

@@ -1,5 +1,6 @@
 import { readConfig, serviceShape } from '@biz/service';
 import { z } from 'zod';
+import { storageFaults, storageShape } from './storage/config.ts';
 
 export type Config = ReturnType<typeof readServiceConfig>;
 
@@ -13,14 +14,15 @@ export const ownShape = {
   BATCH_RECORDS: count(1_000),
   /** Partitions worked on side by side. */
   CONCURRENCY: count(2),
-  /** Events that a further storage is given at once, and the longest pause between two tries when it is away. */
-  FORWARD_BATCH: count(500),
-  FORWARD_MAX_PAUSE_MS: count(30_000),
   /** Days that an event which was handed over stays in the outbox after it was published. */
   OUTBOX_KEEP_DAYS: count(7),
+  ...storageShape,
 };
 
 /** The environment of this service, read once. Throws an Error that names every fault. */
 export function readServiceConfig(env: NodeJS.ProcessEnv = process.env) {
-  return readConfig({ ...serviceShape, ...ownShape }, env);
+  const config = readConfig({ ...serviceShape, ...ownShape }, env);
+  const faults = storageFaults(config);
+  if (faults.length > 0) throw new Error(`The configuration (environment variables) has faults:\n  ${faults.join('\n  ')}`);
+  return config;
 }

@@ -39,16 +39,18 @@ export async function storedEvents(keyring: Sealing, events: readonly SecurityEv
       event,
       user_email: own(sealedFields.user_email, event.user_email),
       user_agent: own(sealedFields.user_agent, event.user_agent),
-      ip: seal({
-        company_id: null,
-        event_id,
-        ownership_id: addressOwner(event.at),
-        field: sealedFields.ip,
-        text: JSON.stringify(event.ip),
-      }),
+      ip: isUnknown(event.ip)
+        ? null
+        : seal({
+            company_id: null,
+            event_id,
+            ownership_id: addressOwner(event.at),
+            field: sealedFields.ip,
+            text: JSON.stringify(event.ip),
+          }),
     };
   });
-  const addresses = distinct.filter(({ ip }) => isIP(ip.trim()) !== 0);
+  const addresses = distinct.filter(({ ip }) => isIP(ip.trim()) !== 0 && !isUnknown(ip));
   const [tokens, indexes] = await Promise.all([
     sealAll(keyring, items),
     addressIndexes(
@@ -66,6 +68,11 @@ export async function storedEvents(keyring: Sealing, events: readonly SecurityEv
     // an address whose key is gone is not to be found again either
     ip_index: token(places.ip) === null ? null : (indexOf.get(event) ?? null),
   }));
+}
+
+/** Stands where the producer knows no address: the unspecified one (RFC 1122, 3.2.1.3; RFC 4291, 2.5.2). */
+function isUnknown(address: string): boolean {
+  return ['', '0.0.0.0', '::'].includes(address.trim());
 }
 
 function plainOf(event: SecurityEvent, receivedAt: Date): Omit<StoredEvent, 'user_email' | 'user_agent' | 'ip' | 'ip_index'> {

@@ -9,6 +9,7 @@ import type { Config } from './config.ts';
 import { startConsumer } from './consumer.ts';
 import { securityModels } from './models.ts';
 import { createHandlers, services } from './rpc.ts';
+import { otherStorages } from './storage/config.ts';
 import { storageSink } from './storage/sink.ts';
 import { openStorages } from './storage/storages.ts';
 
@@ -19,7 +20,7 @@ export async function startSecurity(config: Config, log: Log): Promise<RunningSe
   const { keyring, store } = foundation;
   const storages = foundation.use(
     await openStorages({
-      ...{ db: store.db, others: {}, queried: 'mongodb', log },
+      ...{ db: store.db, others: otherStorages(config), queried: config.SECURITY_QUERY_STORAGE, log },
       batch: config.FORWARD_BATCH,
       maxBackoffMs: config.FORWARD_MAX_PAUSE_MS,
     }),

@@ -64,7 +64,8 @@ interface Note {
  * group's retention.
  */
 export async function openCloudwatchStorage({ region, endpoint, group, retentionDays }: CloudwatchOptions): Promise<AuditLogStorage> {
-  const client = new CloudWatchLogsClient({ region, ...(endpoint && { endpoint }), maxAttempts: 3 });
+  const requestHandler = { connectionTimeout: 5_000, requestTimeout: 30_000 };
+  const client = new CloudWatchLogsClient({ region, ...(endpoint && { endpoint }), maxAttempts: 3, requestHandler });
   const parts: Parts = { client, group, oldest: 0 };
   try {
     await unlessThere(() => client.send(new CreateLogGroupCommand({ logGroupName: group })));

@@ -31,7 +31,8 @@ type Row = Record<Exclude<Column, 'document' | 'occurred_at' | 'received_at' | '
 
 /** Security events in a table of PostgreSQL (12 or later), which is made or brought up to date first. */
 export async function openPostgresqlStorage({ url, connections = 4 }: PostgresqlOptions): Promise<AuditLogStorage> {
-  const pool = new pg.Pool({ connectionString: url, max: connections, connectionTimeoutMillis: 5_000, statement_timeout: STATEMENT_MS });
+  const patience = { connectionTimeoutMillis: 5_000, statement_timeout: STATEMENT_MS, query_timeout: STATEMENT_MS + 5_000 };
+  const pool = new pg.Pool({ connectionString: url, max: connections, ...patience });
   // an idle connection that breaks is replaced at the next use
   pool.on('error', () => undefined);
   try {
