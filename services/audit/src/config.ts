@@ -42,6 +42,8 @@ const shape = {
   /** Records of an export that are opened and written at once, and records or index entries that one query of it looks at. */
   EXPORT_BATCH: count(500),
   EXPORT_SPAN: count(2_000),
+  /** Exports that run at a time; one more is told to come back. */
+  EXPORT_CONCURRENCY: count(4),
   /** Records read and opened at once while a state is folded. */
   HISTORY_BATCH: count(500),
   /** Histories read side by side, and calls that may wait for their turn; one more is told to come back. */

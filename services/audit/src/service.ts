@@ -71,7 +71,12 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const verifications = stack.use(createVerifications(verificationParts(config, { db, collections, reconciler, signerOf, log })));
   const rpcParts: RpcParts = {
     ...{ collections, keyring, outbox, reads, letters, signerOf, history, reconciler, verifications },
-    exporting: { model: contract.message('biz.audit.v1.Record'), batch: config.EXPORT_BATCH, span: config.EXPORT_SPAN },
+    exporting: {
+      model: contract.message('biz.audit.v1.Record'),
+      batch: config.EXPORT_BATCH,
+      span: config.EXPORT_SPAN,
+      atOnce: config.EXPORT_CONCURRENCY,
+    },
     replaySpan: config.REPLAY_SPAN,
   };
   const server = await createRpcServer({

@@ -26,7 +26,7 @@ export interface RpcParts {
   /** What time travel reads with. */
   history: HistoryParts;
   /** The message `Record`, and how an export reads. */
-  exporting: { model: MessageModel; batch: number; span: number };
+  exporting: { model: MessageModel; batch: number; span: number; atOnce: number };
   /** Verifications of the whole audit. */
   verifications: Verifications;
   /** Records looked at in one query of a replay. */
