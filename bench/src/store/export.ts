@@ -7,7 +7,7 @@ import { bareWalk, perSecond, withPeak } from './floor.ts';
 
 const NEWLINE = 10;
 /** The service's defaults. */
-const LIMITS = { batch: 500, span: 5_000 };
+const LIMITS = { batch: 500, span: 2_000 };
 
 /** Export as NDJSON, opened, without gRPC: of everything along the logs, and of one company along its index; the floor is the bare read of all. */
 export async function benchExport(store: FilledStore, report: Report): Promise<void> {
