@@ -12,6 +12,10 @@ export const ownShape = {
   KEYCLOAK_CLIENT_SECRET: z.string().min(1),
   /** How often Keycloak is told of all users anew. */
   KEYCLOAK_RESYNC_HOURS: z.coerce.number().positive().default(24),
+  /** How often Keycloak is asked for logins, in milliseconds. */
+  KEYCLOAK_EVENTS_POLL_MS: z.coerce.number().int().min(10).default(2_000),
+  /** An event may appear in Keycloak so much later than its time says. */
+  KEYCLOAK_EVENTS_OVERLAP_SECONDS: z.coerce.number().int().min(0).default(15),
 };
 
 /** The environment of this service, read once. Throws an Error that names every fault. */

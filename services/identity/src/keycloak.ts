@@ -5,7 +5,7 @@ export type KeycloakOptions = {
   /** Without a path, for example `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly realm: string;
-  /** Client with a service account that has `manage-users`, `view-users` and `query-users` of `realm-management`. */
+  /** Client with a service account that has `manage-users`, `view-users`, `query-users` and `view-events` of `realm-management`. */
   readonly clientId: string;
   readonly clientSecret: string;
   /** Longest wait for one answer, in milliseconds; 5,000 when not given (fault 11). */

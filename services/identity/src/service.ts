@@ -5,6 +5,8 @@ import type { Config } from './config.ts';
 import { createDirectory } from './directory.ts';
 import { defineEntities, storeModels } from './entities.ts';
 import { createKeycloakAdmin } from './keycloak.ts';
+import { tellLogins } from './logins/poll.ts';
+import { loginRecorder } from './logins/recorder.ts';
 import { createHandlers, services } from './rpc.ts';
 import { startSync, syncMark } from './sync.ts';
 import { createSyncQueue } from './sync-queue.ts';
@@ -24,5 +26,16 @@ export async function startIdentity(config: Config, log: Log): Promise<RunningSe
   });
   const resyncMs = config.KEYCLOAK_RESYNC_HOURS * 3_600_000;
   foundation.use(startSync({ ...foundation, queue, directory: createDirectory(keycloak), log, resyncMs }));
+  const security = config.SERVICE_ADDRESSES.security;
+  if (security) {
+    const recorder = foundation.use(loginRecorder({ contract, address: security, tls: foundation.tls }));
+    foundation.use(
+      tellLogins({
+        ...{ db: foundation.store.db, keycloak, keyring: foundation.keyring, record: recorder.record, log },
+        pollMs: config.KEYCLOAK_EVENTS_POLL_MS,
+        overlapMs: config.KEYCLOAK_EVENTS_OVERLAP_SECONDS * 1_000,
+      }),
+    );
+  } else log.warn('no address of the security service: logins are not told');
   return foundation.serve(services, createHandlers({ ...foundation, entities, queue }));
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { engines, uniqueName } from '@biz/testing';
+import { eventTypes } from './logins/draft.ts';
 
 /** Attributes that the realm's user profile must declare, or Keycloak drops them (see README.md). */
 const attributeNames = ['user_id', 'companies', 'clients', 'locale'];
@@ -73,6 +74,8 @@ function realmOf(realm: string, secret: string): object {
     realm,
     enabled: true,
     sslRequired: 'none',
+    eventsEnabled: true,
+    enabledEventTypes: [...eventTypes],
     roles: { realm: roleNames.map((name) => ({ name })) },
     components: { 'org.keycloak.userprofile.UserProfileProvider': [userProfile()] },
     clients: [
@@ -97,7 +100,7 @@ function realmOf(realm: string, secret: string): object {
         username: 'service-account-identity-service',
         enabled: true,
         serviceAccountClientId: 'identity-service',
-        clientRoles: { 'realm-management': ['manage-users', 'view-users', 'query-users'] },
+        clientRoles: { 'realm-management': ['manage-users', 'view-users', 'query-users', 'view-events'] },
       },
     ],
   };
