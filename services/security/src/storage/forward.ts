@@ -24,6 +24,9 @@ export interface ForwardLog {
   error(details: object, message: string): void;
 }
 
+/** Batches that are read at once: a server may walk all that waits for it. */
+const BATCHES = 10;
+
 /**
  * Brings to one storage, from MongoDB, what it does not have yet, and anonymizes it as MongoDB was. One process at a time does (a lease), each storage for
  * itself: one that is away is tried again with a growing pause and holds up nobody.
@@ -49,7 +52,7 @@ export function startForwarder(options: ForwardOptions): Worker {
 /** True when there may be more at once. */
 async function step({ backlog, name, open, primary, batch, log }: ForwardOptions, stopping: AbortSignal): Promise<boolean> {
   const tasks = await backlog.anonymizations(name);
-  const waiting = await backlog.waiting(name, batch);
+  const waiting = await backlog.waiting(name, batch * BATCHES);
   if (tasks.length === 0 && waiting.length === 0) return false;
   const storage = await open();
   for (const { id, what } of tasks) {
@@ -60,15 +63,15 @@ async function step({ backlog, name, open, primary, batch, log }: ForwardOptions
   }
   // what was read before an anonymization is read again
   if (tasks.length > 0) return true;
-  const refused = await storage.save(waiting);
-  for (const refusal of refused)
-    log.error({ storage: name, ...refusal }, 'ALERT a storage will never take a security event; MongoDB has it');
-  await backlog.done(
-    name,
-    waiting.map(({ event_id }) => event_id),
-    refused.length,
-  );
-  return waiting.length === batch;
+  for (let at = 0; at < waiting.length && !stopping.aborted; at += batch) {
+    const events = waiting.slice(at, at + batch);
+    const refused = await storage.save(events);
+    for (const refusal of refused)
+      log.error({ storage: name, ...refusal }, 'ALERT a storage will never take a security event; MongoDB has it');
+    const ids = events.map(({ event_id }) => event_id);
+    await backlog.done(name, ids, refused.length);
+  }
+  return waiting.length === batch * BATCHES;
 }
 
 /** A code or a name, never a message, which may hold an address or a part of the data. */
