@@ -1,6 +1,7 @@
-import { AppError } from '@biz/errors';
+import { AppError, type Withheld } from '@biz/errors';
 import type { CallContext } from '@biz/rpc';
 import type { Collections } from '../collections.ts';
+import { foreignTo } from '../query/foreign.ts';
 import { entityKeys } from '../query/records.ts';
 import { narrow, scopeOf } from '../query/scope.ts';
 import { newestVersion } from '../query/version-page.ts';
@@ -25,7 +26,7 @@ export async function findEntity(collections: Collections, context: CallContext,
   const scope = narrow(scopeOf(context), name.company_id);
   const keys = scope !== 'all' && scope.length === 0 ? [] : await entityKeys(collections, scope, name.entity_type, name.entity_id);
   const [first, second] = await firstRecords(collections, keys);
-  if (first === undefined) throw noEntity();
+  if (first === undefined) throw noEntity(await foreignTo(collections, context, name));
   if (second !== undefined) throw new AppError('company_required', 'Several companies have an entity with this id: name one.');
   const newest = await newestVersion(collections, first.entity_key);
   return { key: first.entity_key, company_id: originalOf(first, 'company_id', first.company_id), newest };
@@ -68,6 +69,7 @@ export async function versionAt(
   return undefined;
 }
 
-export function noEntity(): AppError {
-  return new AppError('not_found', 'There is no such entity in the audit.');
+/** `withheld`: see `foreignTo`. */
+export function noEntity(withheld?: Withheld): AppError {
+  return new AppError('not_found', 'There is no such entity in the audit.', { withheld });
 }

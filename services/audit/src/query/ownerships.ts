@@ -3,6 +3,7 @@ import type { CallContext } from '@biz/rpc';
 import type { Keyring } from '@biz/sealing';
 import type { Collections, OwnershipDocument } from '../collections.ts';
 import { indexKey } from '../keys.ts';
+import { foreignTo } from './foreign.ts';
 import { narrow, scopeOf } from './scope.ts';
 
 /** The ownership with this id; AppError `not_found`, or `company_required` when several companies have it. */
@@ -15,7 +16,8 @@ export async function getOwnership(
   const filter = { ownership_id: indexKey(request.ownership_id), ...(scope !== 'all' && { company_id: { $in: scope.map(indexKey) } }) };
   const [first, second] = await collections.ownerships.find(filter).limit(2).toArray();
   if (first === undefined) {
-    throw new AppError('not_found', 'There is no such ownership.');
+    const { ownership_id } = request;
+    throw new AppError('not_found', 'There is no such ownership.', { withheld: await foreignTo(collections, context, { ownership_id }) });
   }
   if (second !== undefined) {
     throw new AppError('company_required', 'Several companies have this ownership id: name one.');

@@ -1,5 +1,6 @@
 import { AppError } from '@biz/errors';
 import type { Call, Handler } from '@biz/rpc';
+import { foreignTo } from '../query/foreign.ts';
 import { listOwnershipReads, type OwnershipReadsRequest } from '../query/ownership-reads.ts';
 import { getOwnership, lookupOwnerships, presentOwnership } from '../query/ownerships.ts';
 import { presentRecords } from '../query/present.ts';
@@ -20,7 +21,8 @@ export function ownershipHandlers({ collections, keyring, history }: RpcParts): 
       const ordered = { ...page, defaultOrder: 'desc' as const, deadline: call.deadline };
       const found = await listRecords(collections, scopeOf(call.context), { ownership_id }, ordered);
       if (found.records.length === 0 && !page.page_token) {
-        throw new AppError('not_found', 'There is no such ownership.');
+        const withheld = await foreignTo(collections, call.context, { ownership_id });
+        throw new AppError('not_found', 'There is no such ownership.', { withheld });
       }
       return presentPage(keyring, found, call);
     },

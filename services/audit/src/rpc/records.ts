@@ -1,6 +1,7 @@
 import { AppError } from '@biz/errors';
 import type { Call, Handler } from '@biz/rpc';
 import type { Keyring } from '@biz/sealing';
+import { foreignTo } from '../query/foreign.ts';
 import { presentRecords } from '../query/present.ts';
 import { getRecord, listRecords, type PageRequest, type RecordFilters, type RecordPage } from '../query/records.ts';
 import { narrow, openingFor, scopeOf } from '../query/scope.ts';
@@ -17,7 +18,7 @@ export function recordHandlers({ collections, keyring }: RpcParts): Record<strin
     GetRecord: async ({ record_id }: { record_id: string }, { context }: Call) => {
       const record = await getRecord(collections, scopeOf(context), record_id);
       if (record === undefined) {
-        throw new AppError('not_found', 'There is no such record.');
+        throw new AppError('not_found', 'There is no such record.', { withheld: await foreignTo(collections, context, { record_id }) });
       }
       const [message = {}] = await presentRecords(keyring, [record], openingFor(context));
       return message;
@@ -26,7 +27,8 @@ export function recordHandlers({ collections, keyring }: RpcParts): Record<strin
       const ordered = { ...page, defaultOrder: 'asc' as const, deadline: call.deadline };
       const found = await listRecords(collections, scopeOf(call.context), { entity_type, entity_id }, ordered);
       if (found.records.length === 0 && !page.page_token) {
-        throw new AppError('not_found', 'There is no such entity in the audit.');
+        const withheld = await foreignTo(collections, call.context, { entity_type, entity_id });
+        throw new AppError('not_found', 'There is no such entity in the audit.', { withheld });
       }
       return presentPage(keyring, found, call);
     },
