@@ -76,14 +76,16 @@ const drained = (name: string) =>
 
 describe('several storages at once', () => {
   it('one that is away holds up nobody, is told of, and gets all when it is back, each once', async () => {
-    await postgres.proxy.down();
     const { save, find } = await openAll({ file, postgresql });
-    const events = many(35);
-    await save(events.slice(0, 20));
-    await save(events.slice(15));
+    const events = many(40);
+    await save(events.slice(0, 5));
+    await drained('postgresql');
+    await postgres.proxy.down();
+    await save(events.slice(5, 25));
+    await save(events.slice(20));
     await drained('file');
-    await until(async () => (await stateOf('postgresql'))?.failing_since instanceof Date, { what: 'the failure to be told' });
-    expect(await stateOf('postgresql')).toMatchObject({ waiting: 35, last_error: 'ECONNREFUSED', queried: false });
+    await until(async () => (await stateOf('postgresql'))?.last_error === 'ECONNREFUSED', { what: 'the failure to be told' });
+    expect(await stateOf('postgresql')).toMatchObject({ waiting: 35, failing_since: expect.any(Date), queried: false });
     expect(await stateOf('file')).toMatchObject({ failing_since: null, waiting: 0 });
     expect(await stateOf('mongodb')).toMatchObject({ failing_since: null, waiting: 0, queried: true });
     expect(await idsIn({ find })).toEqual(idsOf(events));
