@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { Server, ServerOptions } from 'node:https';
 import { type ErrorCode, errorCodeEntry } from '@biz/errors';
 import type { Contract } from '@biz/protos';
-import type { CallContext } from '@biz/rpc';
+import type { CallContext, Certificates } from '@biz/rpc';
 import { type Log, type TraceContext, traceContext } from '@biz/service';
 import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
@@ -25,6 +24,7 @@ import type { SecurityEvents } from './security/index.ts';
 import { createIdentify } from './session/identify.ts';
 import { addMe, mePath } from './session/me.ts';
 import { addSessionRoutes, type SessionParts, sessionPaths } from './session/routes.ts';
+import { followCertificate, ownCertificate, secureContext } from './tls.ts';
 import type { Upstream } from './upstream.ts';
 
 declare module 'fastify' {
@@ -60,7 +60,9 @@ const maxParamLength = 512;
 /** The HTTPS server with every route of the contract, the API document and the health endpoints; not yet listening. */
 export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
   const { config, log, contract } = parts;
-  const app = fastify(serverOptions(config, log)) as unknown as FastifyInstance;
+  const certificates = ownCertificate(config, log);
+  const app = fastify(serverOptions(config, log, certificates)) as unknown as FastifyInstance;
+  followCertificate(app, certificates);
   app.decorateRequest('trace');
   app.decorateRequest('principal', null);
   app.decorateRequest('session', null);
@@ -93,11 +95,9 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   return app;
 }
 
-function serverOptions(config: GatewayConfig, log: Log): FastifyHttpsOptions<Server> {
+function serverOptions(config: GatewayConfig, log: Log, certificates: Certificates): FastifyHttpsOptions<Server> {
   const https: ServerOptions = {
-    cert: readFileSync(config.GATEWAY_CERT_FILE ?? config.TLS_CERT_FILE),
-    key: readFileSync(config.GATEWAY_KEY_FILE ?? config.TLS_KEY_FILE),
-    minVersion: 'TLSv1.2',
+    ...secureContext(certificates),
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
     handshakeTimeout: config.HEADERS_TIMEOUT_MS,

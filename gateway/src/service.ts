@@ -25,7 +25,8 @@ export async function startGateway(
 ): Promise<RunningService> {
   await using stack = new AsyncDisposableStack();
   const contract = loadContract({ dirs: config.PROTO_DIRS });
-  const tls = { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE };
+  const { TLS_CA_FILE: caFile, TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, TLS_RELOAD_SECONDS } = config;
+  const tls = { caFile, certFile, keyFile, reloadMs: TLS_RELOAD_SECONDS * 1_000 };
   const keys = remoteKeys({
     url: config.OIDC_JWKS_URL,
     cooldownMs: config.OIDC_JWKS_COOLDOWN_MS,

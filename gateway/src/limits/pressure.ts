@@ -25,6 +25,8 @@ export async function shedLoad(app: FastifyInstance, settings: LimitSettings, lo
     maxHeapUsedBytes: Math.floor(settings.PRESSURE_HEAP_SHARE * getHeapStatistics().heap_size_limit),
     pressureHandler: async (request, _reply, type, value) => {
       if (health.has(request.routeOptions.url ?? '')) return;
+      // not one turn in a whole second: that block, such as the start, is over now, and says nothing of what comes
+      if (value === Number.POSITIVE_INFINITY) return;
       if (Date.now() - saidAt > sayEveryMs) log.warn({ type, value }, 'overloaded: requests are turned away');
       saidAt = Date.now();
       throw new AppError('unavailable', 'The gateway is overloaded; try again in a moment.', { retryAfterSeconds });

@@ -18,6 +18,7 @@ export interface FoundationConfig {
   TLS_CA_FILE: string;
   TLS_CERT_FILE: string;
   TLS_KEY_FILE: string;
+  TLS_RELOAD_SECONDS?: number | undefined;
   MONGODB_URL: string;
   MONGODB_DATABASE: string;
   KEYRING_DATABASE: string;
@@ -76,7 +77,8 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const entity_types = options.models.map(({ entityType }) => entityType);
   const source = { events: store.events, producer_service: identity.service, entity_types, keeps_events: true };
   const react: Foundation['react'] = (relay) => void closing.use(createRelay({ store, log, ...relay }));
-  const tls = { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE };
+  const { TLS_CA_FILE: caFile, TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, TLS_RELOAD_SECONDS: seconds } = config;
+  const tls = { caFile, certFile, keyFile, ...(seconds !== undefined && { reloadMs: seconds * 1_000 }) };
   const closing = stack.move();
   react({ mark: 'published_at', deliver });
   return {

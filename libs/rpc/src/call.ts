@@ -1,7 +1,7 @@
 import { AppError } from '@biz/errors';
 import { type Contract, type MethodModel, requestFaults } from '@biz/protos';
 import type { ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
-import { assertMay } from './access.ts';
+import { assertMay, assertOwnClient } from './access.ts';
 import { type CallContext, readContext } from './context.ts';
 import { limits } from './limits.ts';
 import { processOf, type TlsFiles } from './tls.ts';
@@ -90,6 +90,7 @@ export function admit(raw: RawCall, method: MethodModel, options: RpcServerOptio
   assertMay(method, context);
   const faults = requestFaults(method, raw.request);
   if (faults.length) throw new AppError('invalid_request', 'The request does not fit the contract.', { faults });
+  assertOwnClient(raw.request, context);
   return { context, method, peer, signal: scope.signal, deadline: scope.deadline };
 }
 

@@ -52,7 +52,7 @@ export async function createRpcServer(options: RpcServerOptions): Promise<RpcSer
 
 function bind(server: Server, options: RpcServerOptions): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(options.listen, serverCredentials(options.tls), (error, port) => {
+    server.bindAsync(options.listen, serverCredentials(options.tls, options.log), (error, port) => {
       if (error) reject(new Error(`Cannot listen on ${options.listen}: ${error.message}`, { cause: error }));
       else resolve(port);
     });

@@ -27,6 +27,8 @@ export const baseShape = {
   TLS_CA_FILE: z.string().min(1),
   TLS_CERT_FILE: z.string().min(1),
   TLS_KEY_FILE: z.string().min(1),
+  /** How often those three are looked at: new ones take effect for new connections without a restart. */
+  TLS_RELOAD_SECONDS: z.coerce.number().min(0.01).max(86_400).default(10),
   SERVICE_ADDRESSES: addresses,
 };
 

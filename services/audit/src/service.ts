@@ -84,7 +84,12 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
     services: [...services, reconciliationService],
     handlers: { ...createHandlers(rpcParts), ...reconciliationHandlers(ownEvents(db)) },
     listen: config.GRPC_LISTEN,
-    tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
+    tls: {
+      caFile: config.TLS_CA_FILE,
+      certFile: config.TLS_CERT_FILE,
+      keyFile: config.TLS_KEY_FILE,
+      reloadMs: config.TLS_RELOAD_SECONDS * 1_000,
+    },
     allowedPeers: config.ALLOWED_PEERS,
     reflection: config.ENVIRONMENT === 'local',
     log,
