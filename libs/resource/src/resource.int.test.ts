@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import type { AppError } from '@biz/errors';
 import { createEventStore, type EventStore } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { type CallContext, createRpcClient, createRpcServer, type RpcClient, type RpcServer, serviceContext } from '@biz/rpc';
@@ -214,4 +215,29 @@ test('what a repeated request said is kept as a keyed hash', async () => {
   // The same key of somebody else is another request.
   const other = await call('CreateNote', { name: 'Bia' }, { ...context, actor: { id: 'u2', type: 'user' } });
   expect(other.id).not.toBe(id);
+});
+
+test('a look at another company is told to the fleet, and the caller hears what it would of an id that never was', async () => {
+  const { id } = await call('CreateNote', { name: 'Ivo' });
+  const other = { company_id: 'other', companies: ['other'] };
+  const hears = async (method: string, request: object, context: CallContext) => {
+    const error = await call(method, request, context).then(
+      () => new Error('found'),
+      (thrown: unknown) => thrown as AppError,
+    );
+    const { code, message, faults, withheld } = error as AppError;
+    return { told: { code, message, faults }, withheld };
+  };
+  for (const [method, more] of [
+    ['GetNote', {}],
+    ['TagNote', { tag: 'x' }],
+  ] as const) {
+    const foreign = await hears(method, { id, ...more }, as('admin', other));
+    const absent = await hears(method, { id: randomUUID(), ...more }, as('admin', other));
+    expect([foreign.told, foreign.withheld, absent.withheld]).toEqual([absent.told, 'wrong_company', undefined]);
+    expect(foreign.told.code).toBe('not_found');
+    // one's own, looked for in the wrong place
+    const misplaced = await hears(method, { id, ...more }, as('admin', { company_id: 'other', companies: ['other', company] }));
+    expect(misplaced).toEqual({ told: absent.told, withheld: undefined });
+  }
 });
