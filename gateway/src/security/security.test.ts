@@ -1,4 +1,6 @@
 import { AppError } from '@biz/errors';
+import { loadContract } from '@biz/protos';
+import { createRpcServer } from '@biz/rpc';
 import { until } from '@biz/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { someId, type TestFleet, testFleet } from '../testing/index.ts';
@@ -156,4 +158,25 @@ it('what waits when the gateway stops is handed over before it ends', async () =
   await own.gateway.as({ companies: [] }, 'GET', path);
   await own.gateway.running[Symbol.asyncDispose]();
   expect(taken).toHaveLength(1);
+});
+
+it('a security service that is gone, and comes back at its address, gets what happened meanwhile', async () => {
+  await using own = await testFleet({ processes: ['cost-center', 'security'], env: { SECURITY_EVENTS_FOLD_MS: '20' } });
+  await own.services.servers.security?.[Symbol.asyncDispose]();
+  const send = (user_id: string) => own.gateway.as({ user_id, companies: [] }, 'GET', path);
+  for (const user of ['u-1', 'u-2', 'u-1']) expect((await send(user)).status).toBe(403);
+  await until(() => own.gateway.lines.some((line) => line.includes('could not be handed over')), { what: 'the log' });
+  const taken: { user_id: string; count: number }[] = [];
+  const contract = loadContract();
+  const RecordSecurityEvents = async ({ events }: { events: typeof taken }) => {
+    taken.push(...events);
+    return {};
+  };
+  await using _ = await createRpcServer({
+    ...{ contract, services: ['biz.security.v1.RecordingService'], handlers: { RecordSecurityEvents } },
+    ...{ listen: own.services.addresses.security ?? '', tls: own.tls.tls('security'), allowedPeers: ['gateway'] },
+    log: { error: () => {}, info: () => {}, debug: () => {} },
+  });
+  await until(() => taken.reduce((sum, { count }) => sum + count, 0) === 3, { what: 'what happened meanwhile', timeoutMs: 20_000 });
+  expect(new Set(taken.map(({ user_id }) => user_id))).toEqual(new Set(['u-1', 'u-2']));
 });
