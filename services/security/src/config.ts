@@ -1,6 +1,7 @@
 import { readConfig, serviceShape } from '@biz/service';
 import { z } from 'zod';
 import { storageFaults, storageShape } from './storage/config.ts';
+import { streamShape } from './stream/config.ts';
 
 export type Config = ReturnType<typeof readServiceConfig>;
 
@@ -17,6 +18,7 @@ export const ownShape = {
   /** Days that an event which was handed over stays in the outbox after it was published. */
   OUTBOX_KEEP_DAYS: count(7),
   ...storageShape,
+  ...streamShape,
 };
 
 /** The environment of this service, read once. Throws an Error that names every fault. */

@@ -10,7 +10,16 @@ import { readSecurityEvent, type SecurityEvent } from '@biz/security-events';
 export interface Sink {
   readonly name: string;
   /** `batch`: the security events. `all`: every event of any producer that could be read, those among them, in order of offset. */
-  take(batch: readonly SecurityEvent[], all: readonly ReadEvent[]): Promise<void>;
+  take(batch: readonly SecurityEvent[], all: readonly ReadEvent[], place: Place): Promise<void>;
+}
+
+/** Where a batch lies in the topic. */
+export interface Place {
+  readonly partition: number;
+  /** Where each event is first found, by its id. */
+  readonly offsets: ReadonlyMap<string, number>;
+  /** The offset after the batch. */
+  readonly end: number;
 }
 
 export interface ConsumerOptions {
@@ -35,15 +44,20 @@ export function startConsumer(options: ConsumerOptions): BusConsumer {
 }
 
 /** Tells the sinks of a batch, one after the other; what is no envelope the audit keeps among its dead letters. */
-export async function tell(sinks: readonly Sink[], { messages, signal }: Pick<Batch, 'messages' | 'signal'>): Promise<void> {
+export async function tell(sinks: readonly Sink[], { partition, messages, signal }: Omit<Batch, 'topic' | 'more'>): Promise<void> {
+  const offsets = new Map<string, number>();
   const all = messages.flatMap((message) => {
     const read = message.codecFault === undefined ? readEnvelope(message) : undefined;
-    return read?.ok ? [read.event] : [];
+    if (!read?.ok) return [];
+    const { event_id } = read.event;
+    if (!offsets.has(event_id)) offsets.set(event_id, Number(message.offset));
+    return [read.event];
   });
   if (all.length === 0) return;
+  const place = { partition, offsets, end: Number(messages.at(-1)?.offset) + 1 };
   const events = all.flatMap((event) => readSecurityEvent(event) ?? []);
   for (const sink of sinks) {
     signal.throwIfAborted();
-    await sink.take(events, all);
+    await sink.take(events, all, place);
   }
 }

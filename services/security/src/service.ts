@@ -12,6 +12,7 @@ import { createHandlers, services } from './rpc.ts';
 import { otherStorages } from './storage/config.ts';
 import { storageSink } from './storage/sink.ts';
 import { openStorages } from './storage/storages.ts';
+import { openStreaming } from './stream/open.ts';
 
 /** Builds and starts the service; disposing the answer ends it. Kafka and every storage but MongoDB may be away. */
 export async function startSecurity(config: Config, log: Log): Promise<RunningService> {
@@ -38,15 +39,17 @@ export async function startSecurity(config: Config, log: Log): Promise<RunningSe
       log,
     }),
   );
+  const streaming = foundation.use(await openStreaming(store.db, config, contract, log));
   startConsumer({
     ...{ bus, topic: config.AUDIT_TOPIC, groupId: config.CONSUMER_GROUP },
     ...{ maxBatchRecords: config.BATCH_RECORDS, concurrency: config.CONCURRENCY },
-    sinks: [storageSink(keyring, storages)],
+    // the stream after the storage: what it names can be read
+    sinks: [storageSink(keyring, storages), streaming.entries.sink(() => streaming.hub.wake())],
     // ends the process, which is started again clean (runProcess of @biz/service)
     onFatal: (error) =>
       setImmediate(() => {
         throw error;
       }),
   });
-  return foundation.serve(services, createHandlers({ keyring, storages, outbox }));
+  return foundation.serve(services, createHandlers({ keyring, storages, outbox, streaming }));
 }

@@ -1,6 +1,7 @@
 import type { Outbox } from '@biz/eventstore';
 import type { Keyring } from '@biz/sealing';
 import type { Storages } from '../storage/storages.ts';
+import type { Streaming } from '../stream/open.ts';
 
 /** What the handlers work with; filled in by the composition root. */
 export interface RpcParts {
@@ -8,4 +9,5 @@ export interface RpcParts {
   storages: Storages;
   /** What other processes hand over on its way to the topic. */
   outbox: Outbox;
+  streaming: Streaming;
 }
