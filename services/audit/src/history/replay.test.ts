@@ -22,18 +22,18 @@ function stepOf({ payload, ...made }: Made): Step {
 /** Records in memory, in batches of a size, and how often they were read. */
 function sourceOf(records: readonly Made[], batch = 3) {
   const read = { steps: 0, outlines: 0, fetched: 0 };
-  const batches = function* (upTo: number) {
-    const wanted = records.filter(({ version }) => version <= upTo);
+  const batches = function* (after: number, upTo: number) {
+    const wanted = records.filter(({ version }) => version > after && version <= upTo);
     for (let from = 0; from < wanted.length; from += batch) yield wanted.slice(from, from + batch).map(stepOf);
   };
   const source: Source = {
     steps: async function* (upTo) {
       read.steps += 1;
-      yield* batches(upTo);
+      yield* batches(0, upTo);
     },
-    outlines: async function* (upTo) {
-      read.outlines += 1;
-      yield* batches(upTo);
+    outlines: async function* (after, upTo) {
+      read.outlines += upTo - after;
+      yield* batches(after, upTo);
     },
     fetch: async (ids) => {
       read.fetched += ids.length;
@@ -96,7 +96,11 @@ describe('a history', () => {
     expect([before?.missing, before?.version]).toEqual([1, 4]);
     expect(whole?.state).toEqual({ v1: 0, v2: 1, v3: 4, v4: 2, v5: 3, last: 5 });
     expect([whole?.missing, whole?.version, whole?.last?.record_id]).toEqual([0, 5, 'r-4']);
-    expect(read.fetched).toBe(1);
+    // The pass that found it went on to the end for the order; then one for the fold.
+    expect(read).toEqual({ steps: 2, outlines: 0, fetched: 1 });
+    const longer = sourceOf(made([1, 2, 4, 5, 3, 6, 7, 8]));
+    expect((await foldAt(longer.source, [{ version: 8 }], MAX))[0]?.state).toMatchObject({ v8: 7, last: 8 });
+    expect(longer.read).toEqual({ steps: 2, outlines: 3, fetched: 1 });
   });
 
   it('at a time ends with the last that happened by then, and has all before it', async () => {

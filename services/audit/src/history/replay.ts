@@ -12,8 +12,8 @@ export interface Mark {
 const LATE_AT_ONCE = 200;
 
 /**
- * The entity at each mark; marks are in ascending order of version. One pass over the records, unless they came out of order: then the marks
- * from there on take a pass each for the order and one for the fold.
+ * The entity at each mark; marks are in ascending order of version. One pass over the records, unless they came out of order: then the rest
+ * of the pass is for the order alone, and each mark from there on takes another one for the fold.
  */
 export async function foldAt(source: Source, marks: readonly Mark[], maxSize: number): Promise<Folded[]> {
   const found = marks.filter(({ version }) => version === 0).map(() => new Fold(maxSize).result());
@@ -23,7 +23,7 @@ export async function foldAt(source: Source, marks: readonly Mark[], maxSize: nu
   for await (const steps of source.steps(last?.version ?? 0)) {
     for (const step of steps) {
       scan.add(step);
-      if (!scan.inOrder) return [...found, ...(await foldEach(source, marks.slice(found.length), maxSize))];
+      if (!scan.inOrder) return [...found, ...(await foldEach(source, scan, step.version, marks.slice(found.length), maxSize))];
       fold.push(step);
       while (marks[found.length]?.version === step.version) found.push(fold.result());
     }
@@ -31,21 +31,18 @@ export async function foldAt(source: Source, marks: readonly Mark[], maxSize: nu
   return found;
 }
 
-async function foldEach(source: Source, marks: readonly Mark[], maxSize: number): Promise<Folded[]> {
+/** The entity at marks beyond the version that the scan has come to. */
+async function foldEach(source: Source, scan: OrderScan, scanned: number, marks: readonly Mark[], maxSize: number): Promise<Folded[]> {
   const found: Folded[] = [];
-  for (const mark of marks) {
-    const order = await orderAt(source, mark);
+  let from = scanned;
+  for (const { version } of marks) {
+    for await (const outlines of source.outlines(from, version)) for (const one of outlines) scan.add(one);
+    from = version;
     const fold = new Fold(maxSize);
-    for await (const step of inOrder(source, mark.version, order)) fold.push(step);
+    for await (const step of inOrder(source, version, scan.result())) fold.push(step);
     found.push(fold.result());
   }
   return found;
-}
-
-async function orderAt(source: Source, { version, at }: Mark): Promise<Order> {
-  const scan = new OrderScan(at);
-  for await (const outlines of source.outlines(version)) for (const one of outlines) scan.add(one);
-  return scan.result();
 }
 
 /** Two sorted lists become one: the late ones, a few at a time, and all others as they come. */

@@ -12,8 +12,8 @@ import type { Outline } from './order.ts';
 export interface Source {
   /** Records with the payloads that the caller may open, from the first version to this one. */
   steps(upTo: number): AsyncIterable<Step[]>;
-  /** The same without payloads. */
-  outlines(upTo: number): AsyncIterable<Outline[]>;
+  /** The same without payloads, beyond a version. */
+  outlines(after: number, upTo: number): AsyncIterable<Outline[]>;
   /** Some of them, in order of the ids. */
   fetch(recordIds: readonly string[]): Promise<Step[]>;
 }
@@ -55,8 +55,8 @@ const BATCHES_PER_QUERY = 4;
 export function recordSource({ collections: { events }, keyring, batch }: SourceParts, reading: Reading): Source {
   const { entity_key, signal } = reading;
   const span = batch * BATCHES_PER_QUERY;
-  const walk = async function* <T extends object>(upTo: number, projection: object): AsyncGenerator<T[]> {
-    for (let from = 0; from < upTo; from += span) {
+  const walk = async function* <T extends object>(after: number, upTo: number, projection: object): AsyncGenerator<T[]> {
+    for (let from = after; from < upTo; from += span) {
       const cursor = events
         .find({ entity_key, version: { $gt: from, $lte: Math.min(from + span, upTo) } })
         .project<T>(projection)
@@ -69,10 +69,10 @@ export function recordSource({ collections: { events }, keyring, batch }: Source
   const stepsOf = (records: readonly StepRecord[]) => openedSteps(keyring, records, reading);
   return {
     steps: async function* (upTo) {
-      for await (const records of walk<StepRecord>(upTo, stepFields)) yield await stepsOf(records);
+      for await (const records of walk<StepRecord>(0, upTo, stepFields)) yield await stepsOf(records);
     },
-    outlines: async function* (upTo) {
-      for await (const records of walk<OutlineRecord>(upTo, outlineFields)) yield records.map(outlineOf);
+    outlines: async function* (after, upTo) {
+      for await (const records of walk<OutlineRecord>(after, upTo, outlineFields)) yield records.map(outlineOf);
     },
     fetch: async (ids) => {
       const found = await events
