@@ -9,6 +9,8 @@ import type { CompletenessVerdict, VerificationParts } from './verifications.ts'
 /** Open findings that a verification keeps. */
 const MOST_FINDINGS = 10_000;
 const BEATS_TO_STALE = 10;
+/** Progress is written with a beat, and somebody may be watching it. */
+const LONGEST_BEAT_MS = 2_000;
 
 /** What verifications need, from the settings. Of the key only its public half goes along. */
 export function verificationParts(
@@ -30,7 +32,7 @@ export function verificationParts(
     leases: db.collection('leases'),
     integrity: (options) => verifyInWorker(input, options),
     completeness: (signal) => completenessOf(collections, reconciler, signal),
-    beatMs: staleMs / BEATS_TO_STALE,
+    beatMs: Math.min(staleMs / BEATS_TO_STALE, LONGEST_BEAT_MS),
     staleMs,
     log,
   };
