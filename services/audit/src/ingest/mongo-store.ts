@@ -95,6 +95,7 @@ async function insertMissing<T extends { _id: string }>(
   documents: readonly T[],
   ordered: boolean,
 ): Promise<T[]> {
+  if (documents.length === 0) return [];
   try {
     await collection.insertMany(documents as readonly never[], { ordered });
     return [];
@@ -109,9 +110,7 @@ async function insertMissing<T extends { _id: string }>(
 
 /** Inserts what is not there. */
 export async function insertOnce<T extends { _id: string }>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
-  if (documents.length > 0) {
-    await insertMissing(collection, documents, false);
-  }
+  await insertMissing(collection, documents, false);
 }
 
 /** Updates the rows that are there and inserts the others; a row that somebody else inserted meanwhile is updated after all. */
