@@ -32,6 +32,19 @@ const list = async (filters: object, context: CallContext = platform): Promise<P
 };
 const idsOf = async (filters: object, context?: CallContext) => (await list(filters, context)).items.map(({ event_id }) => event_id);
 
+const lines = async (filters: object, context: CallContext = platform): Promise<Record<string, unknown>[]> => {
+  const pieces: Buffer[] = [];
+  for await (const { data = Buffer.alloc(0) } of service.client.stream<{ data?: Buffer }>('ExportSecurityEvents', filters, context))
+    pieces.push(data);
+  const text = Buffer.concat(pieces).toString();
+  return text === ''
+    ? []
+    : text
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+};
+
 let ids: string[];
 
 beforeAll(async () => {
@@ -118,6 +131,25 @@ describe('what happened at the doors', () => {
       await expect(foreign).rejects.toMatchObject({ code: 'invalid_request', faults: [{ path: '/page_token' }] });
     }
   });
+});
+
+it('is exported as a list shows it, line by line, within the companies of the caller', async () => {
+  await fleet.publish(
+    ...Array.from({ length: 230 }, (_, index) => ({ type: 'LOGOUT', company_id: other, user_id: 'u-many', at: later(-index) }) as const),
+  );
+  await until(async () => (await list({ user_id: 'u-many', page_size: 200 })).next_page_token !== '', { what: 'the events' });
+  await until(async () => (await lines({ user_id: 'u-many' })).length === 230, { what: 'all of them' });
+  const seen = await lines({ user_id: 'u-many' });
+  const [first] = (await list({ user_id: 'u-many', page_size: 1 })).items;
+  expect(seen[0]).toMatchObject({ event_id: first?.event_id, user_id: 'u-many', ip_address: '203.0.113.9', details: {} });
+  expect(new Set(seen.map(({ event_id }) => event_id)).size).toBe(230);
+  expect(await lines({ user_id: 'u-many' }, admin)).toEqual([]);
+  // to whom it was opened is told
+  const told = async () => (await list({ event_type: 'ACCESS_GRANTED' })).items;
+  await until(async () => (await told()).length > 0, { what: 'the event of the export' });
+  expect((await told())[0]).toMatchObject({ resource: '/v1/security/events/export', user_id: platform.actor.id, success: true });
+  const [sealed] = await lines({ user_id: 'u-1' }, admin);
+  expect(sealed).toMatchObject({ user_email: { sealed: true }, ip_address: { sealed: true } });
 });
 
 it('tells people of the platform how the storages do, and nobody else', async () => {

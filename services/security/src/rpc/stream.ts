@@ -1,9 +1,7 @@
-import { producerName } from '@biz/envelope';
 import { renderJson } from '@biz/protos';
 import { companiesOf } from '@biz/resource';
 import type { Call, CallContext, StreamHandler } from '@biz/rpc';
-import { newId, rfc3339 } from '@biz/service';
-import { eventsOf } from '../handed-over.ts';
+import { noteOpening } from '../opening.ts';
 import { presentEvents } from '../present.ts';
 import { keyText } from '../storage/event.ts';
 import { eventStream } from '../stream/follow.ts';
@@ -29,7 +27,7 @@ export function streamHandlers(parts: RpcParts): Record<string, StreamHandler> {
       const bookmark = last_event_id ? readBookmark(last_event_id) : undefined;
       using _open = openings.open(context.actor.id);
       const opened = mayOpen(context);
-      if (opened) await noteOpening(parts, context);
+      if (opened) await noteOpening(parts, '/v1/security/stream', context);
       using follower = await hub.follow();
       const texts = eventStream({
         ...{ entries, follower, signal, retryMs, sees: seenBy(context), ...(bookmark && { bookmark }) },
@@ -48,16 +46,4 @@ function seenBy(context: CallContext): (companyId: string | null) => boolean {
   if (companies === 'all') return () => true;
   const seen = new Set(companies.flatMap((company) => (company === null ? [] : [keyText(company)])));
   return (company) => company !== null && seen.has(company);
-}
-
-/** That personal data is about to be opened is a security event, durable before the first of it leaves. */
-async function noteOpening({ keyring, outbox }: RpcParts, context: CallContext): Promise<void> {
-  const at = rfc3339();
-  const draft = {
-    ...{ event_id: newId(), event_type: 'ACCESS_GRANTED' as const, user_id: context.actor.id, user_role: context.role, ip: context.ip },
-    ...(context.company_id !== null && { company_id: context.company_id }),
-    ...{ resource: '/v1/security/stream', action: 'GET', request_id: context.request_id, trace_id: context.trace_id },
-    ...{ first_at: at, last_at: at },
-  };
-  await outbox.append(await eventsOf(keyring, [draft], producerName('security')));
 }
