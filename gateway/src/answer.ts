@@ -11,7 +11,11 @@ export function compileAnswer(method: MethodModel): SendAnswer {
   const { status } = method.rules;
   if (status === 204) return (reply) => reply.code(204).send();
   if (isHttpBody(method.response)) {
-    return (reply, answer) => reply.code(status).header('content-type', contentTypeOf(answer)).send(dataOf(answer));
+    return (reply, answer) => {
+      const type = contentTypeOf(answer);
+      if (/^text\/html\b/i.test(type)) reply.header('content-security-policy', pagePolicy);
+      return reply.code(status).header('content-type', type).send(dataOf(answer));
+    };
   }
   const location = status === 201 || status === 202 ? locationOf(method) : undefined;
   const tagged = isEntity(method);
@@ -23,6 +27,9 @@ export function compileAnswer(method: MethodModel): SendAnswer {
     return reply.send(renderJson(method.response, answer));
   };
 }
+
+/** A page that a service made may have styles of its own; it loads nothing, runs nothing, sends nothing, and nobody frames it. */
+const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox";
 
 type HttpBody = { readonly content_type?: string; readonly data?: Uint8Array };
 

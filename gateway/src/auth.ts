@@ -15,6 +15,8 @@ export type Principal = {
   readonly roles: readonly string[];
   readonly companies: readonly string[];
   readonly clients: readonly string[];
+  /** End of the token, in milliseconds since 1970. */
+  readonly expiresAt: number;
 };
 
 export type AuthOptions = {
@@ -117,6 +119,7 @@ function principalOf(payload: JWTPayload): Principal {
     roles: texts(realm?.roles).filter((role) => knownRoles.has(role)),
     companies: texts(payload.companies),
     clients: texts(payload.clients),
+    expiresAt: (payload.exp ?? 0) * 1000,
   };
 }
 

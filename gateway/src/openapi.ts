@@ -5,6 +5,7 @@ import type { FastifySchema } from 'fastify';
 import { isEntity, isHttpBody } from './answer.ts';
 import { bodyTypes } from './body.ts';
 import { schemaRef } from './components.ts';
+import { isEventStream } from './stream.ts';
 
 /**
  * What Fastify keeps of a route, and the API document says of it. Requests are not checked by these schemas in the framework, which would
@@ -35,12 +36,18 @@ const streamed =
   'Streamed, one JSON document a line unless the content type says otherwise; compressed when `Accept-Encoding` has `gzip`. An error after the ' +
   'first byte breaks the transfer off: only an answer that ended properly is whole.';
 
-function description({ comment, rules, responseStream }: MethodModel): string {
+/** What a client of events has to know. */
+const events =
+  'Server-Sent Events, as `EventSource` of browsers reads them; never compressed. The stream ends at the latest when the token does; connect again with ' +
+  '`Last-Event-ID`, as browsers do by themselves.';
+
+function description(method: MethodModel): string {
+  const { comment, rules, responseStream } = method;
   const roles = rules.roles.length ? `Roles: ${rules.roles.join(', ')}.` : 'Only for services of the fleet.';
   return [
     comment,
     roles,
-    ...(responseStream ? [streamed] : []),
+    ...(responseStream ? [isEventStream(method) ? events : streamed] : []),
     ...(rules.any_company ? ['Works without a chosen company.'] : []),
     ...(rules.event ? [`Recorded as \`${rules.event}\`.`] : []),
   ].join('\n\n');
@@ -92,7 +99,9 @@ function success(method: MethodModel): JsonSchema {
   };
 }
 
-function contentOf({ response, responseStream }: MethodModel): JsonSchema {
+function contentOf(method: MethodModel): JsonSchema {
+  const { response, responseStream } = method;
+  if (isEventStream(method)) return { 'text/event-stream': { schema: { type: 'string' } } };
   if (isHttpBody(response)) return { '*/*': { schema: { type: 'string', format: 'binary' } } };
   return responseStream
     ? { 'application/x-ndjson': { schema: schemaRef(response) } }

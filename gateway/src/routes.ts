@@ -9,7 +9,7 @@ import { describeRoute } from './openapi.ts';
 import { compileRequest } from './request.ts';
 import type { SecurityEvents } from './security/index.ts';
 import type { Identify } from './session/identify.ts';
-import { compileStream } from './stream.ts';
+import { compileStream, isEventStream } from './stream.ts';
 import type { Upstream } from './upstream.ts';
 
 export type RouteParts = {
@@ -69,7 +69,20 @@ function single(method: MethodModel, upstream: Upstream): Answered {
 
 function streamed(method: MethodModel, upstream: Upstream, stallMs: number): Answered {
   const send = compileStream(method, stallMs);
-  return (request, reply, message) => send(request, reply, upstream.stream(method, message, callOf(request), gone(reply)));
+  const deadlineOf = isEventStream(method) ? endOfToken : () => undefined;
+  return (request, reply, message) => {
+    const deadline = deadlineOf(request);
+    const options = { signal: gone(reply), ...(deadline && { deadline }) };
+    return send(request, reply, upstream.stream(method, message, callOf(request), options));
+  };
+}
+
+/** A token that is forgiven for being over by a little still gets an answer, in milliseconds. */
+const shortestMs = 5_000;
+
+/** A stream of events goes on for as long as its token is good: whoever may not see more has to be seen leaving. */
+function endOfToken({ principal }: FastifyRequest): Date {
+  return new Date(Math.max(principal?.expiresAt ?? 0, Date.now() + shortestMs));
 }
 
 function callOf(request: FastifyRequest) {

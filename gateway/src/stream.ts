@@ -10,12 +10,21 @@ import { requestError } from './problem.ts';
 export type SendStream = (request: FastifyRequest, reply: FastifyReply, messages: AsyncIterable<object>) => Promise<FastifyReply>;
 
 /**
+ * Whether the answer is Server-Sent Events (WHATWG HTML, 9.2): bodies, to be continued by the header `Last-Event-ID`. Such a stream has no end of
+ * its own and is never compressed: an event is of use at once, or not at all.
+ */
+export function isEventStream({ request, response, responseStream }: MethodModel): boolean {
+  return responseStream && isHttpBody(response) && request.fields.some(({ rules }) => rules.header === 'last-event-id');
+}
+
+/**
  * Compiles the way from a stream of messages to HTTP: bodies as they stand, of the first one's content type (`google.api.HttpBody`), other
  * messages as JSON lines. A client that takes nothing for `stallMs` milliseconds is cut off, so that it holds no call of a service.
  */
 export function compileStream(method: MethodModel, stallMs: number): SendStream {
   const { response, rules } = method;
   const bodies = isHttpBody(response);
+  const live = isEventStream(method);
   const bytes = bodies ? dataOf : (message: object) => Buffer.from(`${renderJson(response, message)}\n`);
   return async (request, reply, messages) => {
     const iterator = messages[Symbol.asyncIterator]();
@@ -25,7 +34,9 @@ export function compileStream(method: MethodModel, stallMs: number): SendStream 
     reply.raw.setTimeout(stallMs, () => {
       if (reply.raw.writableNeedDrain) reply.raw.destroy();
     });
-    return reply.send(compressed(request, reply, source));
+    if (!live) return reply.send(compressed(request, reply, source));
+    reply.header('x-accel-buffering', 'no'); // the word for it that proxies know (nginx and those that took it over)
+    return reply.send(source);
   };
 }
 

@@ -2,7 +2,7 @@ export { actingRole, assertMay } from './access.ts';
 export { type Asks, accessMarkdown, accessTable, asksOf, type CallerKind, callerKinds, type Outcome, outcomeOf } from './access-table.ts';
 export type { Call, Handler, Handlers, RpcLog, RpcServerOptions, StreamHandler } from './call.ts';
 export { type Certificates, watchCertificates } from './certificates.ts';
-export { createRpcClient, type RpcClient, type RpcClientOptions } from './client.ts';
+export { createRpcClient, type RpcCallOptions, type RpcClient, type RpcClientOptions } from './client.ts';
 export { type CallContext, contextKey, everyCompany, serviceContext, spansCompanies } from './context.ts';
 export { limits as rpcLimits } from './limits.ts';
 export { createRpcServer, type RpcServer } from './server.ts';
