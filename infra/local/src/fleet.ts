@@ -35,7 +35,10 @@ export const services: readonly ServiceEntry[] = [
       WEBHOOK_LOOPBACK: 'true',
     }),
   },
-  { name: 'security', env: (fleet) => fleet.security },
+  {
+    name: 'security',
+    env: (fleet) => ({ ALERT_EMAILS: 'seguranca@example.com', PUBLIC_URL: gatewayUrl(fleet), ...fleet.security }),
+  },
 ];
 
 export const gatewayName = 'gateway';

@@ -1,5 +1,6 @@
 import { readConfig, serviceShape } from '@biz/service';
 import { z } from 'zod';
+import { alertShape } from './alerts/config.ts';
 import { storageFaults, storageShape } from './storage/config.ts';
 import { streamShape } from './stream/config.ts';
 
@@ -18,6 +19,7 @@ export const ownShape = {
   /** Days that an event which was handed over stays in the outbox after it was published. */
   OUTBOX_KEEP_DAYS: count(7),
   ...storageShape,
+  ...alertShape,
   ...streamShape,
 };
 

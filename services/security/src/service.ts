@@ -5,6 +5,8 @@ import { createOutbox } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { openFoundation } from '@biz/resource';
 import type { Log, RunningService } from '@biz/service';
+import { openAlerts } from './alerts/alerts.ts';
+import { toldMark } from './alerts/deliver.ts';
 import type { Config } from './config.ts';
 import { startConsumer } from './consumer.ts';
 import { securityModels } from './models.ts';
@@ -17,7 +19,7 @@ import { openStreaming } from './stream/open.ts';
 /** Builds and starts the service; disposing the answer ends it. Kafka and every storage but MongoDB may be away. */
 export async function startSecurity(config: Config, log: Log): Promise<RunningService> {
   const contract = loadContract();
-  const foundation = await openFoundation({ name: 'security', config, contract, log, models: securityModels(contract) });
+  const foundation = await openFoundation({ name: 'security', config, contract, log, models: securityModels(contract), marks: [toldMark] });
   const { keyring, store } = foundation;
   const storages = foundation.use(
     await openStorages({
@@ -40,16 +42,17 @@ export async function startSecurity(config: Config, log: Log): Promise<RunningSe
     }),
   );
   const streaming = foundation.use(await openStreaming(store.db, config, contract, log));
+  const alerts = await openAlerts(foundation, { contract, config, log });
   startConsumer({
     ...{ bus, topic: config.AUDIT_TOPIC, groupId: config.CONSUMER_GROUP },
     ...{ maxBatchRecords: config.BATCH_RECORDS, concurrency: config.CONCURRENCY },
     // the stream after the storage: what it names can be read
-    sinks: [storageSink(keyring, storages), streaming.entries.sink(() => streaming.hub.wake())],
+    sinks: [storageSink(keyring, storages), streaming.entries.sink(() => streaming.hub.wake()), alerts.sink],
     // ends the process, which is started again clean (runProcess of @biz/service)
     onFatal: (error) =>
       setImmediate(() => {
         throw error;
       }),
   });
-  return foundation.serve(services, createHandlers({ keyring, storages, outbox, streaming }));
+  return foundation.serve(services, createHandlers({ keyring, storages, outbox, streaming, ...alerts }));
 }

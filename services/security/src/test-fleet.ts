@@ -41,7 +41,10 @@ export interface Draft {
 }
 
 export async function testFleet(): Promise<TestFleet> {
-  const [database, tls] = await Promise.all([testDatabase('security'), testTls(['security', 'gateway', 'identity', 'team'])]);
+  const [database, tls] = await Promise.all([
+    testDatabase('security'),
+    testTls(['security', 'gateway', 'identity', 'team', 'notification']),
+  ]);
   const topic = uniqueName('audit');
   const bus = createBus({ brokers: engines().kafkaBrokers, clientId: 'test', log: createLog('test', 'silent') });
   await bus.ensureTopics([{ topic, partitions: 2 }]);
