@@ -145,6 +145,55 @@ describe('roles and companies', () => {
   });
 });
 
+describe('roles of one company', () => {
+  const claims = { realm_access: { roles: ['user'] }, companies: ['company-a', 'company-b'], company_roles: ['company-b:manager'] };
+  const create = (over: object, company?: string) =>
+    fleet.gateway.as({ ...claims, ...over }, 'POST', '/v1/cost-centers', {
+      body: { code: 'A', name: 'B' },
+      ...(company && { headers: { 'x-company-id': company } }),
+    });
+
+  it('count once that company is chosen, beside those of the realm', async () => {
+    expect((await create({}, 'company-b')).status).toBe(201);
+    expect(fleet.services.received.at(-1)?.call.context).toMatchObject({ role: 'manager', roles: ['user', 'manager'] });
+    await fleet.gateway.as(claims, 'GET', path, { headers: { 'x-company-id': 'company-a' } });
+    expect(fleet.services.received.at(-1)?.call.context).toMatchObject({ role: 'user', roles: ['user'] });
+  });
+
+  it.each([
+    ['in another company', {}, 'company-a'],
+    ['without a chosen company', {}, undefined],
+    ['when the role is none of ours', { company_roles: ['company-b:owner'] }, 'company-b'],
+    ['when the entry is of another form', { company_roles: ['company-b', ':manager', 'company-b:manager:x'] }, 'company-b'],
+    ['in a company that the token does not list', { companies: ['company-a'], company_roles: ['company-b:manager'] }, undefined],
+  ])('do not count %s', async (_, over, company) => {
+    expect(await create(over, company)).toMatchObject({ status: 403, json: { code: 'no_role' } });
+    expect(fleet.services.received).toEqual([]);
+  });
+});
+
+describe('people of clients', () => {
+  const bound = { realm_access: { roles: ['manager', 'auditor'] }, clients: ['client-1'] };
+
+  it('reach what is narrowed to their clients, and nothing that is about the whole company', async () => {
+    expect((await fleet.gateway.as(bound, 'GET', path)).status).toBe(200);
+    expect(fleet.services.received.at(-1)?.call.context.clients).toEqual(['client-1']);
+    expect(await fleet.gateway.as(bound, 'GET', '/v1/profiles')).toMatchObject({ status: 403, json: { code: 'no_role' } });
+  });
+
+  it('may not name another client', async () => {
+    const body = { code: 'A', name: 'B', client_id: 'client-2' };
+    expect(await fleet.gateway.as(bound, 'POST', '/v1/cost-centers', { body })).toMatchObject({
+      status: 403,
+      json: { code: 'wrong_client' },
+    });
+    const listed = await fleet.gateway.as(bound, 'GET', '/v1/cost-centers?client_id=client-2');
+    expect(listed).toMatchObject({ status: 403, json: { code: 'wrong_client' } });
+    expect(fleet.gateway.refusals.map(({ code }) => code)).toEqual(['wrong_client', 'wrong_client']);
+    expect((await fleet.gateway.as(bound, 'POST', '/v1/cost-centers', { body: { ...body, client_id: 'client-1' } })).status).toBe(201);
+  });
+});
+
 describe('behind a trusted proxy', () => {
   it.each([
     ['203.0.113.9', '203.0.113.9'],

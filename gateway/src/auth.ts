@@ -12,7 +12,10 @@ export type Principal = {
   readonly username: string | undefined;
   /** For security events; undefined when the token does not say. */
   readonly email: string | undefined;
+  /** Of the realm: they hold everywhere. */
   readonly roles: readonly string[];
+  /** What the person is in one company more, by its id. */
+  readonly companyRoles: ReadonlyMap<string, readonly string[]>;
   readonly companies: readonly string[];
   readonly clients: readonly string[];
   /** End of the token, in milliseconds since 1970. */
@@ -112,15 +115,34 @@ function refusal(reason: string): AppError {
 
 function principalOf(payload: JWTPayload): Principal {
   const realm = payload.realm_access as { roles?: unknown } | undefined;
+  const companies = texts(payload.companies);
   return {
     id: texts(payload.user_id)[0] ?? String(payload.sub),
     username: texts(payload.preferred_username)[0],
     email: texts(payload.email)[0],
     roles: texts(realm?.roles).filter((role) => knownRoles.has(role)),
-    companies: texts(payload.companies),
+    companyRoles: companyRolesOf(payload.company_roles, companies),
+    companies,
     clients: texts(payload.clients),
     expiresAt: (payload.exp ?? 0) * 1000,
   };
+}
+
+/** The claim `company_roles`, a list of `<company id>:<role>`; what is not of the form, or of another company, says nothing. */
+function companyRolesOf(claim: unknown, companies: readonly string[]): Map<string, string[]> {
+  const roles = new Map<string, string[]>();
+  for (const entry of texts(claim)) {
+    const colon = entry.lastIndexOf(':');
+    const [company, role] = [entry.slice(0, colon), entry.slice(colon + 1)];
+    if (colon > 0 && knownRoles.has(role) && companies.includes(company)) roles.set(company, [...(roles.get(company) ?? []), role]);
+  }
+  return roles;
+}
+
+/** The roles of a caller once a company is chosen: those of the realm, and those of that company. */
+export function rolesIn({ roles, companyRoles }: Pick<Principal, 'roles' | 'companyRoles'>, company: string | null): readonly string[] {
+  const own = company === null ? undefined : companyRoles.get(company);
+  return own ? [...new Set([...roles, ...own])] : roles;
 }
 
 /** A claim with one or several values (Keycloak writes both forms) as a list of short texts. */

@@ -3,7 +3,7 @@ import { AppError } from '@biz/errors';
 import type { MethodModel } from '@biz/protos';
 import { actingRole, type CallContext, everyCompany } from '@biz/rpc';
 import type { FastifyRequest } from 'fastify';
-import type { Principal } from './auth.ts';
+import { type Principal, rolesIn } from './auth.ts';
 import { companyHeader, idempotencyHeader } from './headers.ts';
 
 /**
@@ -12,11 +12,13 @@ import { companyHeader, idempotencyHeader } from './headers.ts';
  */
 export function callContext(request: FastifyRequest, principal: Principal, method: MethodModel): CallContext {
   const key = method.http?.verb === 'get' ? undefined : idempotencyHeader(request.headers);
+  const company_id = chosenCompany(principal.companies, companyHeader(request.headers));
+  const roles = rolesIn(principal, company_id);
   return {
     actor: { id: principal.id, type: 'user' },
-    role: actingRole(method, principal.roles),
-    roles: principal.roles,
-    company_id: chosenCompany(principal.companies, companyHeader(request.headers)),
+    role: actingRole(method, roles),
+    roles,
+    company_id,
     companies: principal.companies,
     clients: principal.clients,
     ip: clientAddress(request),

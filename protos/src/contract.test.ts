@@ -102,6 +102,7 @@ describe('renderJson', () => {
 
   it('gives every field, absent optionals as null', () => {
     expect(JSON.parse(renderJson(message, { id: 'x', version: 3, code: 'A', budget_cents: 5 }))).toEqual({
+      client_id: null,
       id: 'x',
       version: 3,
       status: '',

@@ -35,6 +35,7 @@ export type MethodRules = {
   readonly any_company: boolean;
   readonly merge_patch: boolean;
   readonly deadline_ms: number;
+  readonly any_client: boolean;
 };
 
 export type FieldType = 'string' | 'bool' | 'int32' | 'uint32' | 'int64' | 'double' | 'bytes' | 'message';

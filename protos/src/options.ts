@@ -40,6 +40,7 @@ export function methodRules(method: protobuf.Method): MethodRules {
     any_company: raw.any_company === true,
     merge_patch: raw.merge_patch === true,
     deadline_ms: number(raw.deadline_ms) ?? 0,
+    any_client: raw.any_client === true,
   };
 }
 

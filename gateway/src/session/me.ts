@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { rolesIn } from '../auth.ts';
 import { chosenCompany } from '../context.ts';
 import { companyHeader } from '../headers.ts';
 import type { Identify } from './identify.ts';
@@ -14,13 +15,14 @@ export function addMe(app: FastifyInstance, identify: Identify): void {
     handler: async (request, reply) => {
       const { principal, session } = request;
       if (!principal) throw new Error('The route was reached without a caller.');
+      const company_id = chosenCompany(principal.companies, companyHeader(request.headers));
       const me = {
         id: principal.id,
         username: principal.username ?? null,
-        roles: principal.roles,
+        roles: rolesIn(principal, company_id),
         companies: principal.companies,
         clients: principal.clients,
-        company_id: chosenCompany(principal.companies, companyHeader(request.headers)),
+        company_id,
         session: session && { expires_at: new Date(session.expiresAt * 1000).toISOString() },
       };
       return reply.type('application/json; charset=utf-8').send(JSON.stringify(me));

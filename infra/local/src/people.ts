@@ -18,6 +18,9 @@ export const people: readonly Person[] = [
   { username: 'admin-b', roles: ['admin'], companies: ['b'] },
   { username: 'user-b', roles: ['user'], companies: ['b'] },
   { username: 'user-none', roles: ['user'], companies: [] },
+  // a person of one of company A's clients, and one of both companies who is more in one of them
+  { username: 'client-a', roles: ['manager'], companies: ['a'], clients: [idFromKey(seeder, 'seed:client-a-1')] },
+  { username: 'user-ab', roles: ['user'], companies: ['a', 'b'], companyRoles: [{ company: 'b', role: 'manager' }] },
   { username: 'platform', roles: ['auditor', 'dpo'], companies: '*' },
 ];
 
@@ -43,6 +46,11 @@ export function companiesOf(person: Person): string[] {
   return person.companies === '*' ? ['*'] : person.companies.map(companyId);
 }
 
+/** What the token's `company_roles` says. */
+export function companyRolesOf({ companyRoles = [] }: Person): string[] {
+  return companyRoles.map(({ company, role }) => `${companyId(company)}:${role}`);
+}
+
 export function emailOf(person: Person): string {
   return `${person.username}@example.com`;
 }
@@ -64,4 +72,8 @@ export interface Person {
   roles: readonly Role[];
   /** `*` is every company, and what belongs to none. */
   companies: readonly CompanyKey[] | '*';
+  /** Clients of the company that the person is bound to; none: all of it. */
+  clients?: readonly string[];
+  /** What the person is in one company alone. */
+  companyRoles?: readonly { company: CompanyKey; role: Role }[];
 }

@@ -18,7 +18,7 @@ test('every kind of user is there, with the ids that identity will know', () => 
   expect(named['manager-a']).toMatchObject({ realmRoles: ['manager'], attributes: { companies: [companyId('a')] } });
   expect(named['user-none']?.attributes?.companies).toEqual([]);
   expect(named.platform).toMatchObject({ realmRoles: ['auditor', 'dpo'], attributes: { companies: ['*'] } });
-  expect(people).toHaveLength(9);
+  expect(people).toHaveLength(11);
 });
 
 test('attributes that become claims are declared, or Keycloak would drop them, and no user may change them', () => {
@@ -26,7 +26,7 @@ test('attributes that become claims are declared, or Keycloak would drop them, a
   const profile = JSON.parse(provider?.config['kc.user.profile.config'][0] ?? '') as Profile;
   const mapped = realm.clients.flatMap((client) => client.protocolMappers.map((mapper) => mapper.config['user.attribute']));
   const names = [...new Set(mapped.filter((name) => name !== undefined))];
-  expect(names.toSorted()).toEqual(['clients', 'companies', 'user_id']);
+  expect(names.toSorted()).toEqual(['clients', 'companies', 'company_roles', 'user_id']);
   for (const name of names) {
     expect(profile.attributes.find((attribute) => attribute.name === name)?.permissions).toEqual({ view: ['admin'], edit: ['admin'] });
   }

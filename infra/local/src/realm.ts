@@ -1,6 +1,6 @@
 import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
-import { companiesOf, emailOf, nameOf, type Person, people, roles, userId } from './people.ts';
+import { companiesOf, companyRolesOf, emailOf, nameOf, type Person, people, roles, userId } from './people.ts';
 
 /** The client through which people log in. */
 export const loginClient = 'biz-gateway';
@@ -92,6 +92,7 @@ function clientOf(clientId: string) {
 const claims = [
   { name: 'companies', multivalued: true },
   { name: 'clients', multivalued: true },
+  { name: 'company_roles', multivalued: true },
   { name: 'user_id', multivalued: false },
 ];
 
@@ -165,7 +166,10 @@ function userOf(person: Person): object {
     emailVerified: true,
     firstName,
     ...(lastName === undefined ? {} : { lastName }),
-    attributes: { companies: companiesOf(person), clients: [], user_id: [userId(person.username)], locale: ['pt-BR'] },
+    attributes: {
+      ...{ companies: companiesOf(person), clients: [...(person.clients ?? [])], company_roles: companyRolesOf(person) },
+      ...{ user_id: [userId(person.username)], locale: ['pt-BR'] },
+    },
     credentials: [{ type: 'password', value: person.username }],
     realmRoles: [...person.roles],
   };

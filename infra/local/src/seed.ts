@@ -5,6 +5,7 @@ import { traceContext } from '@biz/service';
 import {
   type CompanyKey,
   companies,
+  companiesOf,
   companyId,
   emailOf,
   nameOf,
@@ -38,8 +39,7 @@ export async function seedIdentity(options: { address: string; tls: TlsFiles }):
       await call('CompanyService', 'CreateCompany', body, null, seedKey('company', company.key), companyId(company.key));
     }
     const homes = people.flatMap((person) => homesOf(person).map((company) => ({ person, company })));
-    const profiles = homes.flatMap(({ person, company }) => person.roles.map((role) => ({ role, company })));
-    for (const { role, company } of profiles) {
+    for (const { role, company } of homes.flatMap(profilesOf)) {
       const body = { name: profileNames[role], roles: [role] };
       await call('ProfileService', 'CreateProfile', body, company, seedKey('profile', `${company}-${role}`), profileId(company, role));
     }
@@ -48,8 +48,9 @@ export async function seedIdentity(options: { address: string; tls: TlsFiles }):
         username: person.username,
         email: emailOf(person),
         name: nameOf(person),
-        profile_ids: person.roles.map((role) => profileId(company, role)),
-        company_ids: [companyId(company)],
+        profile_ids: profilesOf({ person, company }).map((profile) => profileId(profile.company, profile.role)),
+        company_ids: companiesOf(person),
+        ...(person.clients && { client_ids: [...person.clients] }),
         locale: 'pt-BR',
       };
       await call('UserService', 'CreateUser', body, company, seedKey('user', person.username));
@@ -59,8 +60,14 @@ export async function seedIdentity(options: { address: string; tls: TlsFiles }):
   }
 }
 
+/** The company that a user of identity belongs to: the first of the person's. */
 function homesOf(person: Person): readonly CompanyKey[] {
-  return person.companies === '*' ? [] : person.companies;
+  return person.companies === '*' ? [] : person.companies.slice(0, 1);
+}
+
+/** Roles of the home hold in every company of the person. */
+function profilesOf({ person, company }: { person: Person; company: CompanyKey }): { role: Role; company: CompanyKey }[] {
+  return [...person.roles.map((role) => ({ role, company })), ...(person.companyRoles ?? [])];
 }
 
 function caller(contract: Contract, options: { address: string; tls: TlsFiles }): Caller {

@@ -3,7 +3,7 @@ import type { ActionType, BlindIndexes, CurrentDocument, Draft, EventStore, Exec
 import { canonicalJson, type JsonObject, type JsonValue } from '@biz/json';
 import type { CallContext } from '@biz/rpc';
 import { type Keyring, openFields, sealFields } from '@biz/sealing';
-import { foreignTo, isVisible, notFound } from './access.ts';
+import { clientOfNew, foreignTo, isVisible, notFound } from './access.ts';
 import { Decided, type EntityState, type Stamp, type StandardCommand, withoutUndefined } from './commands.ts';
 import type { ResourceModel } from './definition.ts';
 import { fieldOf } from './present.ts';
@@ -22,6 +22,8 @@ export interface Change<State extends EntityState, Extra> {
   expectedVersion?: number;
   /** What is hashed to recognise a repeated request; the command when not given. Only with an idempotency key. */
   request?: JsonValue;
+  /** The client that a new entity is to belong to; by the caller's clients when not given. Only with `create`. */
+  client_id?: string;
   signal?: AbortSignal;
 }
 
@@ -59,8 +61,8 @@ export async function change<State extends EntityState, Extra extends Kinded, Fa
     entityId: id,
     creates: creating,
     admit: (entity) => {
-      if (!creating && !isVisible(entity, context, model.visibleTo?.(context))) {
-        throw notFound(model.entity, foreignTo(entity, context));
+      if (!creating && !isVisible(entity, context, model.clients, model.visibleTo?.(context))) {
+        throw notFound(model.entity, foreignTo(entity, context, model.clients));
       }
       if (creating && entity) throw new AppError('already_exists', 'This id is already in use.');
     },
@@ -100,7 +102,7 @@ async function draftOf<State extends EntityState, Extra extends Kinded, Facts>(
   const meta: Draft['meta'] = {
     action_type: asked.action ?? actionOf(asked.command.kind),
     company_id,
-    client_id: entity?.client_id ?? null,
+    client_id: entity ? entity.client_id : clientOfNew(model.clients, asked.client_id, context),
     ownership_id,
     owner_id: context.actor.id,
     owner_ip: context.ip,

@@ -2,6 +2,7 @@ import type { BlindIndexes, Claim, CurrentDocument, EntityRules } from '@biz/eve
 import { sha256Hex } from '@biz/json';
 import { type Contract, type MessageModel, type MethodModel, type PersonalField, personalFields, type ServiceModel } from '@biz/protos';
 import type { CallContext } from '@biz/rpc';
+import type { ClientLevel } from './access.ts';
 import type { Decide, EntityState, StandardCommand } from './commands.ts';
 
 /** What a service says of one kind of entity; everything else is read from the proto. */
@@ -47,7 +48,9 @@ export interface ResourceModel<State extends EntityState, Extra, Facts> extends 
   model: ServiceModel;
   message: MessageModel;
   personal: readonly PersonalField[];
-  /** Names of the list's filters, `status` apart. */
+  /** Whether entities belong to clients: their message has `client_id` or `client_ids`. */
+  clients: ClientLevel;
+  /** Names of the list's filters, `status` and `client_id` apart. */
   filters: readonly string[];
   /** For the event store: `createEventStore({ entities: { [entityType]: rules }, lookups: filters })`. */
   rules: EntityRules;
@@ -55,7 +58,8 @@ export interface ResourceModel<State extends EntityState, Extra, Facts> extends 
   method: (name: string) => MethodModel | undefined;
 }
 
-const paging = new Set(['page_size', 'page_token', 'status']);
+/** Fields of a list's request that every resource knows. */
+const standardFields = new Set(['page_size', 'page_token', 'status', 'client_id']);
 
 /** Reads the proto for a definition. Throws when they do not fit: a service that starts has a right definition. */
 export function defineResource<State extends EntityState, Extra = never, Facts = undefined>(
@@ -66,7 +70,7 @@ export function defineResource<State extends EntityState, Extra = never, Facts =
   const message = contract.message(`${service.slice(0, service.lastIndexOf('.'))}.${entity}`);
   const personal = personalFields(message);
   const list = model.methods.find(({ name }) => name.startsWith('List'));
-  const filters = (list?.request.fields ?? []).map(({ name }) => name).filter((name) => !paging.has(name));
+  const filters = (list?.request.fields ?? []).map(({ name }) => name).filter((name) => !standardFields.has(name));
   assertFits({ ...definition, lookups: definition.lookups ?? {} }, message, personal, filters);
   const entityType = entity.replaceAll(/(?<=.)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
   return {
@@ -75,10 +79,17 @@ export function defineResource<State extends EntityState, Extra = never, Facts =
     model,
     message,
     personal,
+    clients: clientLevel(message),
     filters,
     rules: { ...rulesOf(definition, entityType, personal, filters), ...definition.rules },
     method: (name) => model.methods.find((method) => method.name === name),
   };
+}
+
+function clientLevel({ fields }: MessageModel): ClientLevel {
+  const has = (name: string) => fields.some((field) => field.name === name);
+  if (has('client_id')) return 'one';
+  return has('client_ids') ? 'many' : 'none';
 }
 
 type Rules<State extends EntityState, Extra, Facts> = ResourceDefinition<State, Extra, Facts>;

@@ -4,7 +4,7 @@ import { canonicalJson, type JsonObject, sha256Hex } from '@biz/json';
 import type { CallContext } from '@biz/rpc';
 import type { Keyring } from '@biz/sealing';
 import type { Filter } from 'mongodb';
-import { companiesOf } from './access.ts';
+import { clientsOf, companiesOf } from './access.ts';
 import type { EntityState } from './commands.ts';
 import type { ResourceModel } from './definition.ts';
 
@@ -57,6 +57,10 @@ async function queryOf<State extends EntityState, Extra, Facts>(
   const query: JsonObject = { entity_type: model.entityType, status: request.status ? String(request.status) : { $ne: 'deleted' } };
   const companies = companiesOf(context);
   if (companies !== 'all') query.company_id = companies.length === 1 ? (companies[0] ?? null) : { $in: [...companies] };
+  const clients = clientsOf(model.clients, context);
+  if (clients) query[clientPath(model.clients)] = { $in: [...clients] };
+  // another one than the caller's was refused at the boundary
+  if (model.clients === 'one' && request.client_id) query.client_id = String(request.client_id);
   for (const name of model.filters) {
     const value = request[name];
     if (value === undefined || value === '') continue;
@@ -65,6 +69,10 @@ async function queryOf<State extends EntityState, Extra, Facts>(
   }
   for (const [name, value] of Object.entries(model.visibleTo?.(context) ?? {})) query[`keys.${name}`] = value;
   return query;
+}
+
+function clientPath(level: ResourceModel<never, never, never>['clients']): string {
+  return level === 'many' ? 'state.client_ids' : 'client_id';
 }
 
 async function blind(keyring: Keyring, context: CallContext, kind: 'document' | 'email', value: string): Promise<string> {

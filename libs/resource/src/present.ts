@@ -32,8 +32,9 @@ export async function present<State extends EntityState, Extra, Facts>(
       const value = (own as Record<string, unknown>)[name];
       if (value !== undefined && value !== null && !closed.has(name)) message[name] = value;
     }
-    const { _id: id, version, status, company_id, created_at, updated_at } = entity;
+    const { _id: id, version, status, company_id, client_id, created_at, updated_at } = entity;
     Object.assign(message, { id, version, status, created_at, updated_at }, company_id !== null && { company_id });
+    if (client_id !== null && model.message.fields.some(({ name }) => name === 'client_id')) message.client_id = client_id;
     // A token that does not open where it stands is as good as gone; the audit's verification finds it.
     const lost = [...erased, ...invalid];
     return Object.assign(message, sealed.length > 0 && { sealed_fields: names(sealed) }, lost.length > 0 && { erased_fields: names(lost) });

@@ -30,6 +30,7 @@ interface Note extends EntityState {
 }
 type Tag = { kind: 'tag'; tag: string };
 interface NoteMessage {
+  client_id?: string;
   id: string;
   version: number;
   name?: string;
@@ -215,6 +216,67 @@ test('what a repeated request said is kept as a keyed hash', async () => {
   // The same key of somebody else is another request.
   const other = await call('CreateNote', { name: 'Bia' }, { ...context, actor: { id: 'u2', type: 'user' } });
   expect(other.id).not.toBe(id);
+});
+
+describe('people of clients', () => {
+  const bound = (...clients: string[]) => as('admin', { clients });
+
+  test('meet their clients’ entities alone, and not the company’s own', async () => {
+    const names = async (context: CallContext, request = {}) => (await list(request, context)).map(({ name }) => name);
+    const tag = `t-${randomUUID().slice(0, 8)}`;
+    const [own, x, y] = await Promise.all(
+      [undefined, 'x', 'y'].map((client_id) =>
+        call('CreateNote', { name: `of ${client_id}`, tags: [tag], ...(client_id && { client_id }) }),
+      ),
+    );
+    expect(x).toMatchObject({ client_id: 'x' });
+    expect(own).not.toHaveProperty('client_id');
+    expect((await names(as('admin'), { tag })).toSorted()).toEqual(['of undefined', 'of x', 'of y']);
+    expect(await names(as('admin'), { tag, client_id: 'y' })).toEqual(['of y']);
+    expect(await names(bound('x'), { tag })).toEqual(['of x']);
+    expect((await names(bound('x', 'y'), { tag })).toSorted()).toEqual(['of x', 'of y']);
+    expect(await names(bound('x', 'y'), { tag, client_id: 'y' })).toEqual(['of y']);
+    const id = y?.id ?? '';
+    for (const [method, more] of [
+      ['GetNote', {}],
+      ['UpdateNote', { expected_version: 1, name: 'mine', update_mask: { paths: ['name'] } }],
+      ['DeleteNote', {}],
+    ] as const) {
+      for (const hidden of [id, own?.id]) {
+        const refused = call(method, { id: hidden, ...more }, bound('x'));
+        await expect(refused).rejects.toMatchObject({ code: 'not_found', withheld: 'wrong_client' });
+      }
+      const absent = call(method, { id: randomUUID(), ...more }, bound('x'));
+      await expect(absent).rejects.toMatchObject({ code: 'not_found', withheld: undefined });
+    }
+  });
+
+  test('create for their client, and the client of an entity stays', async () => {
+    const made = await call('CreateNote', { name: 'Ana' }, bound('x'));
+    expect(made).toMatchObject({ client_id: 'x' });
+    await update(made.id, 1, { name: 'Ana Lima' });
+    const events = await store.events.find({ 'meta.entity_id': made.id }).toArray();
+    expect(events.map(({ meta }) => meta.client_id)).toEqual(['x', 'x']);
+    expect(events[0]?.data).not.toHaveProperty('client_id');
+    await expect(call('CreateNote', { name: 'Ana', client_id: 'y' }, bound('x'))).rejects.toMatchObject({ code: 'wrong_client' });
+    await expect(call('CreateNote', { name: 'Ana' }, bound('x', 'y'))).rejects.toMatchObject({
+      ...{ code: 'invalid_request', faults: [{ path: '/client_id' }] },
+    });
+    expect(await call('CreateNote', { name: 'Ana', client_id: 'y' }, bound('x', 'y'))).toMatchObject({ client_id: 'y' });
+  });
+
+  test('a page’s token is not taken in the name of another client', async () => {
+    const first = await client.call<{ next_page_token: string }>('ListNotes', { page_size: 1 }, as('admin'));
+    const taken = client.call('ListNotes', { page_size: 1, page_token: first.next_page_token }, bound('x'));
+    await expect(taken).rejects.toMatchObject({ code: 'invalid_request', faults: [{ path: '/page_token' }] });
+  });
+});
+
+test('a service refuses a context of a company that is not the caller’s, whoever brings it', async () => {
+  const { id } = await call('CreateNote', { name: 'Eva' });
+  const forged = as('admin', { company_id: company, companies: ['other'] });
+  await expect(call('GetNote', { id }, forged)).rejects.toMatchObject({ code: 'wrong_company' });
+  await expect(call('CreateNote', { name: 'Eva' }, forged)).rejects.toMatchObject({ code: 'wrong_company' });
 });
 
 test('a look at another company is told to the fleet, and the caller hears what it would of an id that never was', async () => {

@@ -45,19 +45,20 @@ export function createResource<State extends EntityState, Extra extends { kind: 
 
   async function find(id: string, context: CallContext): Promise<CurrentDocument> {
     const entity = await store.load(model.entityType, id);
-    if (isVisible(entity, context, model.visibleTo?.(context))) return entity;
+    if (isVisible(entity, context, model.clients, model.visibleTo?.(context))) return entity;
     // An unknown id was looked for among the events too; a foreign one takes as long.
     if (entity) await store.loadAt(model.entityType, id, 0);
-    throw notFound(model.entity, foreignTo(entity, context));
+    throw notFound(model.entity, foreignTo(entity, context, model.clients));
   }
 
   async function run(id: string, command: StandardCommand<State> | Extra, request: ChangeRequest, call: Call): Promise<object> {
     const { context, method, signal } = call;
-    const { expected_version: expectedVersion } = request;
+    const { expected_version: expectedVersion, client_id } = request;
     const { entity } = await change(parts, {
       ...{ id, command, context, signal, event: method.rules.event, ownership: method.rules.ownership },
       request: withoutUndefined(request) as JsonValue,
       ...(expectedVersion !== undefined && { expectedVersion }),
+      ...(client_id && { client_id }),
     });
     return method.response.fullName === 'google.protobuf.Empty' ? {} : showOne(entity, context);
   }
@@ -93,6 +94,7 @@ export function createResource<State extends EntityState, Extra extends { kind: 
 
 interface ChangeRequest {
   expected_version?: number;
+  client_id?: string;
 }
 
 interface UpdateRequest extends ChangeRequest {
@@ -115,7 +117,7 @@ function named<State extends EntityState, Extra, Facts>(
 }
 
 function fieldsOf<State extends EntityState>(request: object, method: MethodModel): Omit<State, keyof EntityState> {
-  const names = new Set(method.request.fields.filter(({ rules }) => !rules.header).map(({ name }) => name));
+  const names = new Set(method.request.fields.filter(({ name, rules }) => !rules.header && name !== 'client_id').map(({ name }) => name));
   const given = Object.entries(request).filter(([name, value]) => names.has(name) && value !== undefined && value !== null);
   return Object.fromEntries(given) as Omit<State, keyof EntityState>;
 }

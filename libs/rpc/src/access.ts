@@ -11,7 +11,8 @@ export function assertMay(method: MethodModel, context: CallContext): void {
   if (spansCompanies(context)) return;
   if (context.companies.length === 0) throw new AppError('no_company', 'You belong to no company.');
   if (context.company_id !== null) assertOwnCompany(context.company_id, context);
-  else if (!method.rules.any_company) throw new AppError('company_required', 'You belong to several companies: name one with X-Company-Id.');
+  else if (!method.rules.any_company)
+    throw new AppError('company_required', 'You belong to several companies: name one with X-Company-Id.');
 }
 
 function assertRole({ rules }: MethodModel, { roles, clients }: CallContext): void {

@@ -28,6 +28,7 @@ function person(over: Partial<DirectoryUser> = {}): DirectoryUser {
     clients: ['cl-1'],
     locale: 'pt-BR',
     roles: ['user', 'manager'],
+    companyRoles: ['c-2:admin'],
     ...over,
   };
 }

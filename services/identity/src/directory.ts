@@ -13,6 +13,8 @@ export type DirectoryUser = {
   readonly locale: string | undefined;
   /** Realm roles among `managedRoles` that the user has, no others. */
   readonly roles: readonly string[];
+  /** Roles in one company alone, each `<company id>:<role>`. */
+  readonly companyRoles: readonly string[];
 };
 
 /** The realm roles that profiles give. Others of a user are left as they are. */
@@ -120,6 +122,7 @@ function attributesOf(user: DirectoryUser): Attributes {
     user_id: [user.id],
     companies: [...user.companies],
     clients: [...user.clients],
+    company_roles: [...user.companyRoles],
     locale: user.locale ? [user.locale] : [],
   };
 }

@@ -84,7 +84,7 @@ function realmOf(realm: string, secret: string): object {
         enabled: true,
         publicClient: true,
         directAccessGrantsEnabled: true,
-        protocolMappers: ['user_id', 'companies', 'clients'].map(mapper),
+        protocolMappers: ['user_id', 'companies', 'clients', 'company_roles'].map(mapper),
       },
       {
         clientId: 'identity-service',

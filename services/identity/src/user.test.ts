@@ -54,6 +54,14 @@ describe('a new user', () => {
     );
   });
 
+  it('takes profiles of another of its companies from a caller who has that company, too', () => {
+    const both = { company_ids: ['c-1', 'c-2'], profile_ids: ['foreign'] };
+    expect(create(both, { callers: ['c-1', 'c-2'] })).toMatchObject({ profile_ids: ['foreign'] });
+    expect(paths(() => create({ profile_ids: ['foreign'] }, { callers: ['c-1', 'c-2'] }))).toEqual(['/profile_ids/0']);
+    expect(update({ profile_ids: ['foreign'] }, { callers: ['c-1', 'c-2'] })).toEqual({ profile_ids: ['foreign'] });
+    expect(paths(() => update({ profile_ids: ['foreign'] }))).toEqual(['/profile_ids/0']);
+  });
+
   it('takes companies of the caller alone; the platform gives any that exists, or all', () => {
     expect(paths(() => create({ company_ids: ['c-1', 'c-2', '*'] }))).toEqual(['/company_ids/1', '/company_ids/2']);
     const platform = { callers: ['*'], home: null };

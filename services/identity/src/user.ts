@@ -57,7 +57,7 @@ export function decideUser(
     case 'assign_profile': {
       const present = state?.profile_ids ?? [];
       if (present.includes(command.profile_id)) return null;
-      refuse(profileFaults([command.profile_id], [], facts).map(({ message }) => ({ path: '/profile_id', message })));
+      refuse(profileFaults([command.profile_id], [], state?.company_ids, facts).map(({ message }) => ({ path: '/profile_id', message })));
       return { profile_ids: [...present, command.profile_id] };
     }
     case 'remove_profile': {
@@ -86,13 +86,13 @@ function normal({ profile_ids, company_ids, client_ids, document }: Given): Give
 
 /** Faults of what is given anew; what the user has already may stay, whoever gave it. */
 function givenFaults(
-  { profile_ids = [], company_ids = [], client_ids = [] }: Given,
+  { profile_ids = [], company_ids: given, client_ids = [] }: Given,
   state: UserState | undefined,
   facts: UserFacts,
 ): Fault[] {
   return [
-    ...profileFaults(profile_ids, state?.profile_ids ?? [], facts),
-    ...companyFaults(company_ids, state?.company_ids ?? [], facts),
+    ...profileFaults(profile_ids, state?.profile_ids ?? [], given ?? state?.company_ids, facts),
+    ...companyFaults(given ?? [], state?.company_ids ?? [], facts),
     ...clientFaults(client_ids, state?.client_ids ?? [], facts),
   ];
 }
@@ -102,13 +102,24 @@ function nameFaults(username: string): Fault[] {
   return username.startsWith('service-account-') ? [{ path: '/username', message: 'is reserved' }] : [];
 }
 
-/** Profiles exist, are active and belong to the user's home (null: the platform); one of another company reads as one that is not there. */
-function profileFaults(ids: readonly string[], present: readonly string[], { profiles, home }: UserFacts): Fault[] {
+/**
+ * Profiles exist, are active and belong to the user's home (null: the platform), or to another company of the user's that the caller has, too:
+ * then they give roles in that company alone. Any other reads as one that is not there.
+ */
+function profileFaults(
+  ids: readonly string[],
+  present: readonly string[],
+  companies: readonly string[] | undefined,
+  { profiles, home, callers }: UserFacts,
+): Fault[] {
+  const isOfUser = (company: string | null) =>
+    company === home ||
+    (company !== null && companies?.includes(company) === true && (callers.includes(company) || callers.includes(everyCompany)));
   return ids.flatMap((id, index) => {
     const path = `/profile_ids/${index}`;
     const profile = profiles.get(id);
     if (present.includes(id)) return [];
-    if (!profile || profile.status === 'deleted' || profile.company_id !== home) return [{ path, message: 'is not a known profile' }];
+    if (!profile || profile.status === 'deleted' || !isOfUser(profile.company_id)) return [{ path, message: 'is not a known profile' }];
     return profile.status === 'active' ? [] : [{ path, message: 'is a disabled profile' }];
   });
 }

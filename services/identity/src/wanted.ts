@@ -34,8 +34,20 @@ export async function wantedUser(store: EventStore, keyring: Pick<Keyring, 'open
       companies: companies.flatMap((company) => (company === '*' ? company : isActive(company) ? company._id : [])),
       clients: state.client_ids ?? [],
       locale: state.locale ?? undefined,
-      roles: [...new Set(profiles.filter(isActive).flatMap((profile) => (profile.state as unknown as ProfileState).roles))],
+      ...rolesOf(profiles.filter(isActive), entity.company_id),
     },
+  };
+}
+
+/**
+ * A profile of the user's home (or of the platform) gives roles wherever the user may act; one of another company gives them there alone.
+ */
+function rolesOf(profiles: readonly CurrentDocument[], home: string | null): Pick<DirectoryUser, 'roles' | 'companyRoles'> {
+  const given = profiles.flatMap(({ company_id, state }) => (state as unknown as ProfileState).roles.map((role) => ({ company_id, role })));
+  const isEverywhere = (company_id: string | null) => company_id === null || company_id === home;
+  return {
+    roles: [...new Set(given.flatMap(({ company_id, role }) => (isEverywhere(company_id) ? role : [])))],
+    companyRoles: [...new Set(given.flatMap(({ company_id, role }) => (isEverywhere(company_id) ? [] : `${company_id}:${role}`)))],
   };
 }
 

@@ -38,6 +38,6 @@ export function storeModel({ entityType, rules, filters }: NotificationModel) {
 /** Roles that see every notification of the company; others see those addressed to themselves. */
 const overseers = ['admin', 'manager', 'auditor', 'dpo'];
 
-export function seesAll({ actor, roles }: CallContext): boolean {
-  return actor.type === 'service' || roles.some((role) => overseers.includes(role));
+export function seesAll({ actor, roles, clients }: CallContext): boolean {
+  return actor.type === 'service' || (clients.length === 0 && roles.some((role) => overseers.includes(role)));
 }
