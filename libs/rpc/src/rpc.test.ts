@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { AppError } from '@biz/errors';
 import { loadContract } from '@biz/protos';
 import { testTls } from '@biz/testing';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { contextMetadata } from './context.ts';
 import { type CallContext, createRpcClient, createRpcServer, type Handler, type RpcClient, type RpcServer } from './index.ts';
 
 const contract = loadContract();
@@ -69,6 +70,11 @@ afterAll(async () => {
   await tls[Symbol.asyncDispose]();
 });
 
+/** A length as protobuf writes it. */
+function varint(value: number): number[] {
+  return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
+}
+
 const failure = (promise: Promise<unknown>) =>
   promise.then(
     () => Promise.reject(new Error('answered')),
@@ -133,6 +139,35 @@ describe('a call', () => {
     expect((await failure(client.call('CreateCostCenter', { code: 'A', name: 'x'.repeat(5 * 1024 * 1024) }, context))).code).toBe(
       'too_large',
     );
+  });
+
+  it.each([
+    ['5 MiB', {}],
+    ['5 KiB that become 5 MiB (gzip)', { 'grpc.default_compression_algorithm': 2 }],
+  ])('of %s is refused by the server too, whatever the client allows itself: RESOURCE_EXHAUSTED', async (_, options) => {
+    const { caFile, certFile, keyFile } = tls.tls('gateway');
+    const identity = credentials.createSsl(readFileSync(caFile), readFileSync(keyFile), readFileSync(certFile));
+    const lax = new Client(server.address, identity, {
+      'grpc.ssl_target_name_override': 'cost-center',
+      'grpc.max_send_message_length': -1,
+      ...options,
+    });
+    const big = (bytes: number) => Buffer.concat([Buffer.from([0x12, ...varint(bytes)]), Buffer.alloc(bytes, 0x78)]); // field 2, a string
+    const ask = (bytes: number) =>
+      new Promise<number>((resolve) => {
+        const metadata = contextMetadata(context);
+        lax.makeUnaryRequest(
+          `/${service}/CreateCostCenter`,
+          big,
+          (answer) => answer,
+          bytes,
+          metadata,
+          (error) => resolve(error?.code ?? 0),
+        );
+      });
+    expect(await ask(5 * 1024 * 1024)).toBe(status.RESOURCE_EXHAUSTED);
+    expect(await ask(100)).toBe(status.INVALID_ARGUMENT); // the connection lives on; a code is missing
+    lax.close();
   });
 });
 

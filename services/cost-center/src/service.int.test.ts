@@ -215,3 +215,14 @@ test('a request with an Idempotency-Key is done once; another one with the key i
   await expect(call('CreateCostCenter', { ...body, name: 'y' }, context)).rejects.toMatchObject({ code: 'idempotency_conflict' });
   expect(await eventsOf(first.id)).toHaveLength(1);
 });
+
+/** Fault 22: line ends, ANSI, bidirectional overrides, NUL, a script, a formula. */
+test.each(['a\r\nb', '\u001b[31mred\u001b[2J', 'user\u202etxt.exe\u2066', 'a\u0000b', '<script>alert(1)</script>', '=1+1'])(
+  'the name %j is stored, listed and told as it is',
+  async (name) => {
+    const { id } = await call('CreateCostCenter', { code: `T${randomBytes(6).toString('hex')}`, name });
+    expect(await call('GetCostCenter', { id })).toMatchObject({ name });
+    const [event] = await eventsOf(id);
+    expect(event?.data).toMatchObject({ name });
+  },
+);
