@@ -49,7 +49,16 @@ async function showTour(): Promise<void> {
 
 /** Data, keys, certificates and logs go; the packages and the user's cache of engines stay. */
 async function reset(): Promise<void> {
-  for (const path of [layout.data, layout.checkpoints, layout.security, layout.keys, layout.tls, layout.logs, layout.toured, layout.runFile]) {
+  for (const path of [
+    layout.data,
+    layout.checkpoints,
+    layout.security,
+    layout.keys,
+    layout.tls,
+    layout.logs,
+    layout.toured,
+    layout.runFile,
+  ]) {
     await rm(path, { recursive: true, force: true });
   }
 }

@@ -34,7 +34,16 @@ async function consumed(topic: string): Promise<boolean> {
   return (await audit.bus.lag(audit.name, topic)).every(({ lag }) => lag === 0n);
 }
 
-const steps = ['insert', 'clearActive', 'raiseHeads', 'mergeOwnerships', 'saveFindings', 'saveDeadLetters', 'saveTiles', 'advance'] as const;
+const steps = [
+  'insert',
+  'clearActive',
+  'raiseHeads',
+  'mergeOwnerships',
+  'saveFindings',
+  'saveDeadLetters',
+  'saveTiles',
+  'advance',
+] as const;
 
 /** The store with one step that fails once: before it did anything, or after it did all. */
 function failingOnce(store: AuditStore, step: (typeof steps)[number], when: 'before' | 'after'): AuditStore {
