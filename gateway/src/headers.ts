@@ -1,6 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError } from '@biz/errors';
 
+/** What helmet gives every answer, for those that it does not reach: of requests that could not be read. */
+export const bareHeaders = {
+  'strict-transport-security': 'max-age=31536000; includeSubDomains',
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'no-store',
+} as const;
+
 /** JSON Pointer by which a fault of a header is told; a fault of a field is told by `/field`, wherever the field came from. */
 export function headerPath(name: string): string {
   return `/headers/${name}`;

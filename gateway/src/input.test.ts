@@ -254,6 +254,7 @@ describe('a connection', () => {
     expect(heard).toContain('application/problem+json');
     expect(heard).toContain(`"code":"${code}"`);
     expect(heard).toMatch(/x-trace-id: [0-9a-f]{32}/);
+    expect(heard).toMatch(/strict-transport-security: max-age=31536000; includeSubDomains/i);
   });
 
   it('whose body stops half-way is answered 408', async () => {

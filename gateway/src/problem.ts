@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { AppError, type ErrorCode, errorCodeEntry, toAppError } from '@biz/errors';
 import { JsonError } from '@biz/json';
+import { bareHeaders } from './headers.ts';
 
 /** An error as HTTP tells it. */
 export type Problem = { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string };
@@ -82,7 +83,13 @@ export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket, t
   }
   const [status, told] = transportProblems[error.code ?? ''] ?? [400, new AppError('invalid_request', 'This is not HTTP.')];
   const problem = problemOf(told, traceId, { status });
-  const headers = { ...problem.headers, 'x-trace-id': traceId, 'content-length': Buffer.byteLength(problem.body), connection: 'close' };
+  const headers = {
+    ...bareHeaders,
+    ...problem.headers,
+    'x-trace-id': traceId,
+    'content-length': Buffer.byteLength(problem.body),
+    connection: 'close',
+  };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${problem.body}`);
   return status;

@@ -12,7 +12,7 @@ import { useBodyParsers } from './body.ts';
 import type { GatewayConfig } from './config.ts';
 import { addDocs, docPaths } from './docs.ts';
 import { answerErrors, sendProblem } from './failures.ts';
-import { requestIdHeader } from './headers.ts';
+import { bareHeaders, requestIdHeader } from './headers.ts';
 import { addHealth, healthPaths } from './health.ts';
 import { shedLoad } from './limits/pressure.ts';
 import { limitRates } from './limits/rate.ts';
@@ -123,6 +123,7 @@ function serverOptions(config: GatewayConfig, log: Log, certificates: Certificat
     },
     frameworkErrors: (error, request, reply) => {
       openTrace(request, reply);
+      reply.headers(bareHeaders);
       sendProblem(reply as unknown as FastifyReply, request, requestError(error));
     },
   };
