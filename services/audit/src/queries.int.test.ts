@@ -40,7 +40,10 @@ function envelopes(): object[] {
       event_type: ['card.created', 'card.changed', 'card.blocked', 'invoice.created'][index % 4] as string,
       trace_id: `${index % 7}`.repeat(32),
       payload: { id: index % 4 === 3 ? `i-${index}` : 'c-1', name: secret, big: index === 0 ? '{{big}}' : 1 },
-      metadata: { company_id: 'company-a', ownership_id: `own-${index % 3}`, owner_id: `u-${index % 2}` },
+      metadata: {
+        ...{ company_id: 'company-a', ownership_id: `own-${index % 3}`, owner_id: `u-${index % 2}` },
+        ...(index % 10 === 0 && { client_id: 'k-1' }),
+      },
     }),
   );
   const ofB = Array.from({ length: 5 }, (_, index) =>
@@ -178,6 +181,29 @@ describe('a history', () => {
 
   it('of another company is unknown', async () => {
     expect((await refusal(call('GetEntityHistory', { entity_type: 'invoice', entity_id: 'i-3' }, dpoB))).code).toBe('not_found');
+  });
+});
+
+describe('people of clients', () => {
+  const bound = (...clients: string[]) => ({ ...auditorA, clients });
+
+  it('find the records of their clients alone, also in a history', async () => {
+    const own = await list({ page_size: 200 }, bound('k-1'));
+    expect(own.map(({ client_id }) => client_id)).toEqual(['k-1', 'k-1', 'k-1']);
+    expect(await list({ page_size: 200 }, bound('k-2'))).toEqual([]);
+    const history = await call<Page>('GetEntityHistory', { entity_type: 'card', entity_id: 'c-1' }, bound('k-1', 'k-2'));
+    expect(history.items?.map(({ record_id }) => record_id).toSorted()).toEqual(own.map(({ record_id }) => record_id).toSorted());
+    expect((await refusal(call('GetEntityHistory', { entity_type: 'card', entity_id: 'c-1' }, bound('k-2')))).code).toBe('not_found');
+  });
+
+  it('do not find another’s record by its id, nor go on with a page of the whole company', async () => {
+    const { items = [], next_page_token } = await call<Page>('ListRecords', { page_size: 1, order: 'asc' }, auditorA);
+    const record_id = items[0]?.record_id;
+    expect(await call<Item>('GetRecord', { record_id }, bound('k-1'))).toMatchObject({ record_id });
+    expect((await refusal(call('GetRecord', { record_id }, bound('k-2')))).code).toBe('not_found');
+    const taken = call('ListRecords', { page_size: 1, order: 'asc', page_token: next_page_token }, bound('k-1'));
+    expect(await refusal(taken)).toEqual({ code: 'invalid_request', paths: ['/page_token'] });
+    expect((await refusal(call('GetEntityState', { entity_type: 'card', entity_id: 'c-1' }, bound('k-1')))).code).toBe('no_role');
   });
 });
 

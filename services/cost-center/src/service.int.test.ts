@@ -216,6 +216,23 @@ test('a request with an Idempotency-Key is done once; another one with the key i
   expect(await eventsOf(first.id)).toHaveLength(1);
 });
 
+test('people of a client do not find another client’s, nor may put anything below it', async () => {
+  const bound = (client: string) => as({ clients: [client] });
+  const code = () => `K${randomBytes(6).toString('hex')}`;
+  const top = await call('CreateCostCenter', { code: code(), name: 'Cliente' }, bound('x'));
+  expect(await call('GetCostCenter', { id: top.id }, bound('x'))).toMatchObject({ client_id: 'x' });
+  await expect(call('GetCostCenter', { id: top.id }, bound('y'))).rejects.toMatchObject({ code: 'not_found', withheld: 'wrong_client' });
+  for (const parent_id of [top.id, randomUUID()]) {
+    const below = call('CreateCostCenter', { code: code(), name: 'Filha', parent_id }, bound('y'));
+    await expect(below).rejects.toMatchObject({
+      ...{ code: 'invalid_request', faults: [{ path: '/parent_id', message: 'is not a known cost centre' }] },
+    });
+  }
+  expect(await call('CreateCostCenter', { code: code(), name: 'Filha', parent_id: top.id }, bound('x'))).toMatchObject({
+    parent_id: top.id,
+  });
+});
+
 /** Fault 22: line ends, ANSI, bidirectional overrides, NUL, a script, a formula. */
 test.each(['a\r\nb', '\u001b[31mred\u001b[2J', 'user\u202etxt.exe\u2066', 'a\u0000b', '<script>alert(1)</script>', '=1+1'])(
   'the name %j is stored, listed and told as it is',

@@ -1,5 +1,5 @@
 import type { CurrentDocument, EventStore } from '@biz/eventstore';
-import type { Asked } from '@biz/resource';
+import { type Asked, isVisible } from '@biz/resource';
 import { type CostCenter, maxDepth, newParent, type TreeFacts } from './cost-center.ts';
 
 /**
@@ -20,9 +20,11 @@ export function createTreeReader(store: EventStore): (asked: Asked<CostCenter, n
     return ancestors;
   }
 
-  return async ({ command, state, company_id }) => {
+  return async ({ command, state, company_id, context }) => {
     const parentId = newParent(command, state);
-    const parent = parentId ? await find(parentId, company_id) : null;
+    const found = parentId ? await find(parentId, company_id) : null;
+    // another client's is as unknown as one that never was
+    const parent = found && isVisible(found, context, 'one', undefined) ? found : null;
     const child = { entity_type: 'cost_center', company_id, 'keys.parent_id': command.id } as const;
     return {
       parent: parent ? { status: parent.status, ancestors: await ancestorsOf(parent) } : undefined,

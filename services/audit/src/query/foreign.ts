@@ -9,14 +9,16 @@ export type Missed = { record_id: string } | { entity_type: string; entity_id: s
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * Whether what the caller asked for is another company's: for security events, never for the answer (see `AppError.withheld`). Takes one read, whether it
+ * Whether what the caller asked for is another company's, or another client's in the caller's own: for security events, never for the answer (see `AppError.withheld`). Takes one read, whether it
  * is there or not, so that the time tells nothing. Ids that are no UUIDs are left out: producers number theirs from 1 in every company.
  */
 export async function foreignTo(collections: Collections, context: CallContext, missed: Missed): Promise<Withheld | undefined> {
   if (spansCompanies(context)) return undefined;
   const companies = await companiesOf(collections, missed);
   const own: (string | null)[] = context.companies.map(indexKey);
-  return companies.length > 0 && companies.every((company) => !own.includes(company)) ? 'wrong_company' : undefined;
+  if (companies.length > 0 && companies.every((company) => !own.includes(company))) return 'wrong_company';
+  const isHere = context.company_id === null ? companies.length > 0 : companies.includes(indexKey(context.company_id));
+  return context.clients.length > 0 && isHere ? 'wrong_client' : undefined;
 }
 
 async function companiesOf({ events, entities, ownerships }: Collections, missed: Missed): Promise<(string | null)[]> {

@@ -21,6 +21,8 @@ export interface RecordFilters {
   is_active?: boolean;
   from?: string;
   to?: string;
+  /** Of these clients alone; by the caller's token, never by a request. */
+  clients?: readonly string[];
 }
 
 export interface PageRequest {
@@ -101,9 +103,14 @@ export async function walkOf(collections: Collections, scope: Scope, filters: Re
   return filters.entity_id ? byVersion(collections, scope, filters, filter) : byTime(scope, filters, filter);
 }
 
-/** One record; undefined also for one of another company. */
-export async function getRecord(collections: Collections, scope: Scope, id: string): Promise<RecordDocument | undefined> {
-  const record = await collections.events.findOne({ _id: id, kind: 'event' });
+/** One record; undefined also for one of another company or client. */
+export async function getRecord(
+  collections: Collections,
+  scope: Scope,
+  id: string,
+  { clients }: Pick<RecordFilters, 'clients'> = {},
+): Promise<RecordDocument | undefined> {
+  const record = await collections.events.findOne({ _id: id, kind: 'event', ...(clients && { client_id: { $in: [...clients] } }) });
   return record !== null && (scope === 'all' || scope.some((company) => indexKey(company) === record.company_id)) ? record : undefined;
 }
 
@@ -139,6 +146,9 @@ export function filterOf(scope: Scope, filters: RecordFilters): RecordFilter {
   }
   if (filters.is_active !== undefined) {
     filter.is_active = filters.is_active;
+  }
+  if (filters.clients) {
+    filter.client_id = { $in: [...filters.clients] };
   }
   if (filters.from || filters.to) {
     filter.action_at = {

@@ -18,6 +18,11 @@ export function narrow(scope: Scope, companyId: string | undefined): Scope {
   return scope === 'all' || scope.includes(companyId) ? [companyId] : [];
 }
 
+/** The filter of callers who are bound to clients: what belongs to none is the company's own. Empty for all others, whose filters it leaves as they are. */
+export function boundTo({ clients }: CallContext): { clients?: readonly string[] } {
+  return clients.length > 0 ? { clients } : {};
+}
+
 /** Which sealed parts of a record a caller sees opened. */
 export type Opening = { readonly payload: boolean; readonly owner_ip: boolean };
 
