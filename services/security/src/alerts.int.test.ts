@@ -180,6 +180,8 @@ describe('alerts', () => {
     expect(request).toMatchObject({ channel: 'email', template: 'security_alert', locale: 'pt-BR' });
     expect(context.idempotency_key).toContain(JSON.parse(request.data).alert_id);
     expect(JSON.stringify(asked)).not.toMatch(/ulmira|192\.0\.2\.77/);
+    expect(asked.map((one) => one.context.idempotency_key).join()).not.toContain('@');
+    expect(new Set(asked.map((one) => one.context.idempotency_key)).size).toBe(new Set(told()).size);
   });
 });
 

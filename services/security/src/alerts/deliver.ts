@@ -11,7 +11,7 @@ export const toldMark = 'told_at';
 
 export interface DeliverOptions {
   store: Pick<EventStore, 'load'>;
-  keyring: Pick<Keyring, 'open'>;
+  keyring: Pick<Keyring, 'open' | 'blindIndexes'>;
   notification: Pick<RpcClient, 'call'>;
   /** Who is told when the rule names nobody. */
   emails: readonly string[];
@@ -53,12 +53,14 @@ async function addressesOf({ store, keyring, emails }: DeliverOptions, { data }:
 }
 
 async function tell(options: DeliverOptions, event: EventDocument, { channel, to }: Address, signal: AbortSignal): Promise<void> {
-  const { notification, locale, log } = options;
+  const { keyring, notification, locale, log } = options;
   const { company_id, entity_id, traceparent } = event.meta;
+  // keyed: the key of a request is kept in clear
+  const [index = ''] = await keyring.blindIndexes([{ company_id, kind: 'request', value: `${channel} ${to}` }]);
   const context = serviceContext('security', traceContext(traceparent), {
     company_id,
     // the same address is asked for once, in whatever order the rule names them
-    idempotency_key: `alert:${entity_id}:${channel}:${to}`.slice(0, 600),
+    idempotency_key: `alert:${entity_id}:${index}`,
   });
   const request = { channel, to, template: 'security_alert', locale, data: JSON.stringify(variablesOf(options, event)) };
   try {
