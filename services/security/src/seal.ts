@@ -11,6 +11,8 @@ const LONGEST_TEXT = 1_000;
 const LONGEST_TOKEN = 8_000;
 /** Bytes of `details` beyond which only their number is kept; the audit has them whole. */
 const MOST_DETAILS = 16_000;
+/** What the contract's int32 holds. */
+const MOST_COUNTED = 2 ** 31 - 1;
 
 type Sealing = Pick<Keyring, 'seal' | 'blindIndexes'>;
 
@@ -94,7 +96,7 @@ function plainOf(event: SecurityEvent, receivedAt: Date): Omit<StoredEvent, 'use
     success: event.success,
     error_message: text(event.error_message),
     details: bytes > MOST_DETAILS ? JSON.stringify({ omitted_bytes: bytes }) : details,
-    count: event.count,
+    count: Math.min(event.count, MOST_COUNTED),
     first_at: dateOf(event.first_at, event.at),
     last_at: dateOf(event.last_at, event.at),
     anonymized: false,
