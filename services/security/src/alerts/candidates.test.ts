@@ -75,6 +75,12 @@ describe('what counts', () => {
       { rule: 'null/builtin:failed_logins:user', n: 2, who: 'Ana@example.com' },
     ]);
     expect(await counted([event('security.login_failed', {}, { owner_ip: '0.0.0.0' })])).toEqual([]);
+    // Keycloak's events bring the index alone
+    const indexed = (name_index: string) => event('security.login_failed', { details: { name_index } }, { owner_ip: '0.0.0.0' });
+    expect(await counted([indexed('x'), indexed('x'), indexed('y')])).toEqual([
+      { rule: 'c-1/builtin:failed_logins:user', n: 2, who: null },
+      { rule: 'c-1/builtin:failed_logins:user', n: 1, who: null },
+    ]);
   });
 
   it('attempts at another tenant, and no other refusals', async () => {

@@ -16,6 +16,8 @@ interface Counted {
   user_id: string | null;
   /** The address that somebody unknown tried to log in with, as it was sealed. */
   email: string | null;
+  /** Keyed index of the name that was tried, where the producer tells no more (services/identity/src/logins). */
+  name_index: string | null;
   /** In clear, in memory only. */
   ip: string | null;
 }
@@ -71,9 +73,10 @@ export async function candidatesOf(
 function ofSecurityEvent(event: SecurityEvent): Counted[] {
   const kind = kindOf(event);
   if (kind === undefined) return [];
-  const { event_id, company_id, at, count: n, user_id, user_email, ip } = event;
+  const { event_id, company_id, at, count: n, user_id, user_email, ip, details } = event;
   const email = user_email !== null && typeof user_email === 'object' ? user_email.sealed : null;
-  return [{ kind, event_id, company_id, at, n, user_id, email, ip: addressOf(ip) }];
+  const name_index = typeof details.name_index === 'string' ? details.name_index : null;
+  return [{ kind, event_id, company_id, at, n, user_id, email, name_index, ip: addressOf(ip) }];
 }
 
 function kindOf({ event_type }: SecurityEvent): Kind | undefined {
@@ -85,7 +88,7 @@ function kindOf({ event_type }: SecurityEvent): Kind | undefined {
 function ofEvent(event: ReadEvent): Counted[] {
   const { event_id, company_id, action_at: at, owner_id, owner_type, owner_ip } = event;
   const of = (kind: Kind, n: number): Counted => ({
-    ...{ kind, event_id, company_id, at, n, user_id: owner_id, email: null, ip: addressOf(owner_ip) },
+    ...{ kind, event_id, company_id, at, n, user_id: owner_id, email: null, name_index: null, ip: addressOf(owner_ip) },
   });
   if (owner_type !== 'user') return [];
   if (event.event_type === 'audit.read' && event.producer_service === 'audit_service') {
@@ -115,14 +118,15 @@ interface Key {
 /** Undefined when nobody knows who it was, or where from. */
 function keyOf(
   { group_by }: Rule,
-  { user_id, ip, company_id }: Counted,
+  { user_id, ip, company_id, name_index }: Counted,
   name: { text: string; index: string } | undefined,
   address: string | undefined,
 ): Key | undefined {
   switch (group_by) {
     case 'user':
       if (user_id !== null) return { key: `user:${user_id}`, user_id, subject: null };
-      return name && { key: `name:${name.index}`, user_id: null, subject: name.text };
+      if (name) return { key: `name:${name.index}`, user_id: null, subject: name.text };
+      return name_index === null ? undefined : { key: `tried:${name_index}`, user_id: null, subject: null };
     case 'ip':
       return address === undefined ? undefined : { key: `ip:${address}`, user_id: null, subject: ip };
     case 'company':
