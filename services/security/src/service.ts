@@ -9,7 +9,9 @@ import { openAlerts } from './alerts/alerts.ts';
 import { toldMark } from './alerts/deliver.ts';
 import type { Config } from './config.ts';
 import { startConsumer } from './consumer.ts';
+import { openCounts } from './counters/counts.ts';
 import { securityModels } from './models.ts';
+import { alertsIn } from './report/alerts.ts';
 import { createHandlers, services } from './rpc.ts';
 import { otherStorages } from './storage/config.ts';
 import { storageSink } from './storage/sink.ts';
@@ -54,5 +56,6 @@ export async function startSecurity(config: Config, log: Log): Promise<RunningSe
         throw error;
       }),
   });
-  return foundation.serve(services, createHandlers({ keyring, storages, outbox, streaming, ...alerts }));
+  const own = { keyring, storages, outbox, streaming, counts: openCounts(store.db), alertSummary: alertsIn(store) };
+  return foundation.serve(services, createHandlers({ ...own, ...alerts }));
 }
