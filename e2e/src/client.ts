@@ -11,7 +11,13 @@ export type Answer = {
   readonly body: any;
   readonly text: string;
 };
-export type RequestOptions = { readonly body?: unknown; readonly headers?: Readonly<Record<string, string>>; readonly raw?: string };
+export type RequestOptions = {
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly raw?: string;
+  /** What is good is not read to its end: a stream may have none. */
+  readonly headOnly?: boolean;
+};
 
 let dispatcher: Dispatcher | undefined;
 
@@ -26,6 +32,10 @@ export async function send(method: string, path: string, options: RequestOptions
     headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers },
     ...(body === undefined ? {} : { body }),
   });
+  if (options.headOnly && response.ok) {
+    await response.body?.cancel();
+    return { status: response.status, headers: response.headers, text: '', body: undefined };
+  }
   const text = await response.text();
   return { status: response.status, headers: response.headers, text, body: parsed(text) };
 }
