@@ -12,7 +12,7 @@ let away = false;
 beforeAll(async () => {
   const env = { SECURITY_EVENTS_FOLD_MS: '50', SECURITY_EVENTS_WAITING: '20' };
   fleet = await testFleet({ processes: ['cost-center', 'client-contractor', 'security'], env });
-});
+}, 60_000);
 afterAll(() => fleet[Symbol.asyncDispose]());
 beforeEach(() => {
   fleet.reset();
@@ -158,7 +158,7 @@ it('what waits when the gateway stops is handed over before it ends', async () =
   await own.gateway.as({ companies: [] }, 'GET', path);
   await own.gateway.running[Symbol.asyncDispose]();
   expect(taken).toHaveLength(1);
-});
+}, 60_000);
 
 it('a security service that is gone, and comes back at its address, gets what happened meanwhile', async () => {
   await using own = await testFleet({ processes: ['cost-center', 'security'], env: { SECURITY_EVENTS_FOLD_MS: '20' } });
@@ -179,4 +179,4 @@ it('a security service that is gone, and comes back at its address, gets what ha
   });
   await until(() => taken.reduce((sum, { count }) => sum + count, 0) === 3, { what: 'what happened meanwhile', timeoutMs: 20_000 });
   expect(new Set(taken.map(({ user_id }) => user_id))).toEqual(new Set(['u-1', 'u-2']));
-});
+}, 60_000);
