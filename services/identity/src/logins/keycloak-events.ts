@@ -22,7 +22,7 @@ export interface KnownUser {
   clients: readonly string[];
 }
 
-const defaultPageSize = 200;
+const defaultPageSize = 1_000;
 /** Ids in one query string. */
 const idsAtOnce = 50;
 
