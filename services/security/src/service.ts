@@ -43,7 +43,7 @@ export async function startSecurity(config: Config, log: Log): Promise<RunningSe
       log,
     }),
   );
-  const streaming = foundation.use(await openStreaming(store.db, config, contract, log));
+  const streaming = foundation.use(await openStreaming(store, config, contract, log));
   const alerts = await openAlerts(foundation, { contract, config, log });
   startConsumer({
     ...{ bus, topic: config.AUDIT_TOPIC, groupId: config.CONSUMER_GROUP },

@@ -30,9 +30,11 @@ afterAll(async () => {
 
 interface Seen {
   event_id: string;
-  event_type: string;
+  event_type?: string;
   company_id: string | null;
   user_email: unknown;
+  kind?: string;
+  id?: string;
 }
 
 /** An open stream of an instance: what came, until it is left. */
@@ -56,9 +58,12 @@ async function open(instance: number, context: CallContext, lastId = '') {
     state.error = error;
   });
   await until(() => state.last !== lastId || state.error, { what: 'the stream to begin' });
+  /** But for alerts, and for what the streams themselves are recorded as. */
+  const events = () => state.seen.filter(({ event_type }) => event_type !== undefined && event_type !== 'ACCESS_GRANTED');
   return {
     state,
-    ids: () => state.seen.map(({ event_id }) => event_id),
+    events,
+    ids: () => events().map(({ event_id }) => event_id),
     async leave() {
       leaving.abort();
       await read;
@@ -103,8 +108,8 @@ describe('a stream', () => {
     );
     await until(() => all.ids().length === 3 && own.ids().length === 1, { what: 'the events' });
     expect([...all.ids()].sort()).toEqual([...ids].sort());
-    expect(own.state.seen).toEqual([expect.objectContaining({ event_id: ids[2], company_id, user_email: { sealed: true } })]);
-    expect(foreign.state.seen).toEqual([]);
+    expect(own.events()).toEqual([expect.objectContaining({ event_id: ids[2], company_id, user_email: { sealed: true } })]);
+    expect(foreign.events()).toEqual([]);
     for (const one of [own, all, foreign]) await one.leave();
   });
 
@@ -116,6 +121,23 @@ describe('a stream', () => {
     const kept = fleet.database.db.collection('handed_over');
     expect(await kept.countDocuments({ type: 'security.access_granted', 'meta.owner_id': 'p-dpo' })).toBe(1);
     await one.leave();
+  });
+
+  it('shows alerts, opened and acknowledged, to their company', async () => {
+    const company = randomUUID();
+    const auditor = person(['auditor'], [company]);
+    const [own, foreign] = await Promise.all([open(0, auditor), open(1, admin)]);
+    await fleet.publish({ type: 'ACCESS_DENIED_WRONG_EMPRESA', company_id: company, user_id: 'u-9' });
+    const alerts = () => own.state.seen.filter(({ kind }) => kind === 'cross_tenant');
+    await until(() => alerts().length === 1, { what: 'the alert' });
+    expect(alerts()).toMatchObject([{ status: 'open', company_id: company, user_id: 'u-9', acknowledged_at: null }]);
+    const client = fleet.client(instances[1]?.address ?? '', 'biz.security.v1.SecurityAlertService');
+    await client.call('AcknowledgeSecurityAlert', { id: alerts()[0]?.id, note: 'seen' }, auditor);
+    client[Symbol.dispose]();
+    await until(() => alerts().length === 2, { what: 'its acknowledgement' });
+    expect(alerts()[1]).toMatchObject({ status: 'acknowledged', id: alerts()[0]?.id });
+    expect(foreign.state.seen.filter(({ company_id }) => company_id === company)).toEqual([]);
+    for (const one of [own, foreign]) await one.leave();
   });
 
   it('is refused beyond the limit of a person, of whom a closed one is no more; and with an id that was never given', async () => {

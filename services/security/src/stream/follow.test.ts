@@ -11,7 +11,7 @@ import { readBookmark, spans } from './position.ts';
 function topic() {
   const log: Entry[] = [];
   const asked = { end: 0 };
-  const entries: Pick<Entries, 'end' | 'between' | 'events'> = {
+  const entries: Pick<Entries, 'end' | 'between' | 'items'> = {
     async end() {
       asked.end += 1;
       const ends = new Map<number, number>();
@@ -30,7 +30,7 @@ function topic() {
       }
       return { entries: found, after };
     },
-    events: async (asked) => asked.map(({ event_id, company_id }) => ({ event_id, company_id }) as StoredEvent),
+    items: async (asked) => new Map(asked.map(({ event_id }) => [event_id, { event: { event_id } as StoredEvent }])),
   };
   let made = 0;
   const add = (count: number, company_id = 'a') => {
@@ -49,7 +49,7 @@ const hubs: Hub[] = [];
 afterEach(async () => {
   for (const hub of hubs.splice(0)) await hub[Symbol.asyncDispose]();
 });
-const hubOf = (entries: Pick<Entries, 'end' | 'between' | 'events'>, kept = 1_000, pollMs = 5) => {
+const hubOf = (entries: Pick<Entries, 'end' | 'between' | 'items'>, kept = 1_000, pollMs = 5) => {
   const hub = createHub({ entries, pollMs, kept, log: { warn: () => undefined } });
   hubs.push(hub);
   return hub;
@@ -63,7 +63,8 @@ async function client(hub: Hub, entries: StreamOptions['entries'], lastId?: stri
   const texts = eventStream({
     ...{ entries, follower, sees: () => true, heartbeatMs: 10_000, retryMs: 1, ends: new Date(Date.now() + 60_000) },
     ...(lastId && { bookmark: readBookmark(lastId) }),
-    present: async (events) => events.map(({ event_id }) => JSON.stringify({ event_id })),
+    present: async (items) =>
+      items.map((item) => ({ event: 'security_event', data: JSON.stringify({ event_id: 'event' in item && item.event.event_id }) })),
     keptSince: () => new Date(0),
     signal: leaving.signal,
     ...over,

@@ -1,5 +1,4 @@
-import type { StoredEvent } from '../storage/port.ts';
-import type { Entries } from './entries.ts';
+import type { Entries, Item } from './entries.ts';
 import { type Follower, type LiveEntry, readAtOnce } from './hub.ts';
 import { type Bookmark, bookmarkText, type Position } from './position.ts';
 import { sseComment, sseText } from './sse.ts';
@@ -8,14 +7,14 @@ import { sseComment, sseText } from './sse.ts';
 const inOneText = 50;
 
 export interface StreamOptions {
-  readonly entries: Pick<Entries, 'between' | 'events'>;
+  readonly entries: Pick<Entries, 'between' | 'items'>;
   readonly follower: Follower;
   /** Where the client left off; absent for one that begins. */
   readonly bookmark?: Bookmark;
   /** Whether the caller may see events of a company, or of none. */
   readonly sees: (companyId: string | null) => boolean;
-  /** JSON text of events as the caller sees them. */
-  readonly present: (events: readonly StoredEvent[]) => Promise<string[]>;
+  /** Type and JSON text of items as the caller sees them, in their order. */
+  readonly present: (items: readonly Item[]) => Promise<{ event: string; data: string }[]>;
   /** Bookmarks older than this may point at entries that are gone. */
   readonly keptSince: () => Date;
   readonly heartbeatMs: number;
@@ -65,8 +64,8 @@ function opening({ bookmark, keptSince, retryMs }: StreamOptions, id: string): s
 async function* caughtUp(entries: StreamOptions['entries'], reached: Map<number, number>, target: Position): AsyncGenerator<LiveEntry[]> {
   for (let at: Position = new Map(reached); ; ) {
     const piece = await entries.between(at, target, readAtOnce);
-    const events = new Map((await entries.events(piece.entries)).map((event) => [event.event_id, event]));
-    if (piece.entries.length > 0) yield piece.entries.map((entry) => ({ ...entry, event: events.get(entry.event_id) }));
+    const items = await entries.items(piece.entries);
+    if (piece.entries.length > 0) yield piece.entries.map((entry) => ({ ...entry, item: items.get(entry.event_id) }));
     for (const [partition, next] of piece.after) reached.set(partition, Math.max(next, reached.get(partition) ?? 0));
     if (piece.entries.length < readAtOnce) return;
     at = piece.after;
@@ -81,13 +80,13 @@ async function* textsOf(options: StreamOptions, given: readonly LiveEntry[], rea
   const { sees, present } = options;
   for (let from = 0; from < given.length; from += inOneText) {
     const slice = given.slice(from, from + inOneText).filter(({ partition, offset }) => offset >= (reached.get(partition) ?? 0));
-    const seen = slice.flatMap(({ event, company_id }) => (event && sees(company_id) ? [event] : []));
-    const presented = await present(seen);
-    const dataOf = new Map(seen.map(({ event_id }, at) => [event_id, presented[at]]));
+    const seen = slice.flatMap(({ event_id, item, company_id }) => (item && sees(company_id) ? [{ event_id, item }] : []));
+    const presented = await present(seen.map(({ item }) => item));
+    const shown = new Map(seen.map(({ event_id }, at) => [event_id, presented[at]]));
     const text = slice.map((entry) => {
       reached.set(entry.partition, entry.offset + 1);
-      const data = dataOf.get(entry.event_id);
-      return data === undefined ? '' : sseText({ event: 'security_event', id: bookmarkText({ at: new Date(), position: reached }), data });
+      const one = shown.get(entry.event_id);
+      return one ? sseText({ ...one, id: bookmarkText({ at: new Date(), position: reached }) }) : '';
     });
     const whole = text.join('');
     if (whole) yield whole;

@@ -1,11 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { StoredEvent } from '../storage/port.ts';
-import type { Entries, Entry } from './entries.ts';
+import type { Entries, Entry, Item } from './entries.ts';
 import { type Position, spans } from './position.ts';
 
-/** An entry with its event; no event when the storage no longer has it. */
+/** An entry with what it is about; nothing when that is not there any more. */
 export interface LiveEntry extends Entry {
-  readonly event: StoredEvent | undefined;
+  readonly item: Item | undefined;
 }
 
 /** What every open stream of this process follows: the database is asked once for all of them. */
@@ -26,7 +25,7 @@ export interface Follower extends Disposable {
 }
 
 export interface HubOptions {
-  readonly entries: Pick<Entries, 'end' | 'between' | 'events'>;
+  readonly entries: Pick<Entries, 'end' | 'between' | 'items'>;
   /** How often the database is asked, in milliseconds. */
   readonly pollMs: number;
   /** Entries that are kept in memory for those who follow. */
@@ -54,10 +53,10 @@ export function createHub({ entries, pollMs, kept, log }: HubOptions): Hub {
     const target = await entries.end();
     while (spans(position, target).length > 0) {
       const piece = await entries.between(position, target, readAtOnce);
-      const events = new Map((await entries.events(piece.entries)).map((event) => [event.event_id, event]));
+      const items = await entries.items(piece.entries);
       // from here on without waiting, so that whoever begins to follow sees all of a piece, or nothing
       position = piece.after;
-      recent.push(...piece.entries.map((entry) => ({ ...entry, event: events.get(entry.event_id) })));
+      recent.push(...piece.entries.map((entry) => ({ ...entry, item: items.get(entry.event_id) })));
       const over = Math.max(0, recent.length - kept);
       recent = recent.slice(over);
       first += over;
