@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { AppError } from '@biz/errors';
 import { loadContract } from '@biz/protos';
 import { type CallContext, createRpcServer, type Handler, type RpcClient, type RpcServer } from '@biz/rpc';
@@ -77,7 +80,7 @@ async function counted(): Promise<void> {
   );
 }
 
-describe('alerts', () => {
+describe('alerts', { timeout: 180_000 }, () => {
   it('come once a burst, over two partitions, and again after a quiet window', async () => {
     const user = randomUUID();
     const [first = ''] = await fleet.publish(...failures(user, 0, 4));
@@ -185,7 +188,42 @@ describe('alerts', () => {
   });
 });
 
-describe('rules', () => {
+describe('a login', { timeout: 180_000 }, () => {
+  const login = (user_id: string, ip: string, second: number): Draft => ({ ...failed(user_id, second, { ip }), type: 'LOGIN_SUCCESS' });
+
+  it('from a new country is an alert, once, also when it comes again after a restart', async () => {
+    const wanted = { name: 'x', kind: 'new_country', threshold: 1, window_seconds: 60, group_by: 'user', severity: 'INFO' };
+    const unknowing = call('CreateSecurityRule', wanted, admin, 'Rule');
+    await expect(unknowing).rejects.toMatchObject({ faults: [{ path: '/kind', message: expect.stringContaining('ALERT_IP_COUNTRIES') }] });
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'countries-'));
+    const file = join(folder.path, 'table.csv');
+    await writeFile(file, '192.0.2.0,192.0.2.255,BR\n198.51.100.0,198.51.100.255,US\n203.0.113.0,203.0.113.255,PT\n');
+    await service[Symbol.asyncDispose]();
+    service = await fleet.start({ ...environment, ALERT_IP_COUNTRIES: file });
+    const user = randomUUID();
+    await fleet.publish(login(user, '192.0.2.1', 0), login(user, '192.0.2.9', 1));
+    await counted();
+    expect(await alertsOf(user)).toEqual([]);
+    const [id = ''] = await fleet.publish(login(user, '198.51.100.1', 60));
+    await counted();
+    await fleet.publish(
+      { ...login(user, '198.51.100.1', 60), event_id: id },
+      login(user, '192.0.2.1', 120),
+      login(user, '198.51.100.7', 180),
+    );
+    await counted();
+    expect(await alertsOf(user)).toMatchObject([{ kind: 'new_country', subject: 'US', user_id: user, event_ids: [id] }]);
+    // written down before the country is: another time is the same alert
+    await fleet.database.db
+      .collection<{ _id: string; seen: string[] }>('alert_countries')
+      .updateOne({ _id: user }, { $set: { seen: ['BR'] } });
+    await fleet.publish({ ...login(user, '198.51.100.1', 60), event_id: id }, login(user, '203.0.113.1', 240));
+    await counted();
+    expect((await alertsOf(user)).map(({ subject }) => subject).sort()).toEqual(['PT', 'US']);
+  });
+});
+
+describe('rules', { timeout: 180_000 }, () => {
   const rule = (over: object = {}) => ({
     ...{ name: 'Um só', kind: 'failed_logins', threshold: 2, window_seconds: 60, group_by: 'user', severity: 'CRITICAL' },
     ...{ emails: ['chefe@example.com', 'outra@example.com'], webhook_url: 'https://hooks.example.com/x?token=1', ...over },
@@ -228,7 +266,11 @@ describe('rules', () => {
 
   it('are kept by administrators of the company and by people of the platform', async () => {
     await expect(of('CreateSecurityRule', rule(), auditor)).rejects.toMatchObject({ code: 'no_role' });
-    await expect(of('CreateSecurityRule', rule({ kind: 'new_country' }))).rejects.toMatchObject({ code: 'invalid_request' });
+    const country = of('CreateSecurityRule', rule({ kind: 'new_country' }));
+    await expect(country).rejects.toMatchObject({
+      code: 'invalid_request',
+      faults: expect.arrayContaining([{ path: '/threshold', message: 'of new_country is 1' }]),
+    });
     const made = await of('CreateSecurityRule', rule({ kind: 'delete_burst' }), platform);
     expect(made.company_id).toBeUndefined();
     await expect(of('GetSecurityRule', { id: made.id })).rejects.toMatchObject({ code: 'not_found' });

@@ -14,6 +14,7 @@ const defaults: Defaults = {
   ALERT_CROSS_TENANT: setting('ALERT_CROSS_TENANT'),
   ALERT_DELETES: setting('ALERT_DELETES'),
   ALERT_PERSONAL_READS: setting('ALERT_PERSONAL_READS'),
+  ALERT_NEW_COUNTRY: setting('ALERT_NEW_COUNTRY'),
 };
 /** Opens what is `s1.<name>`; an index is the value in brackets. */
 const keyring = {

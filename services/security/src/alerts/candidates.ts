@@ -7,7 +7,7 @@ import type { Hit } from './bursts.ts';
 import type { Kind, Rule, RuleBook } from './rules.ts';
 
 /** What an event adds to a kind of rule, before it is known whose rules there are. */
-interface Counted {
+export interface Counted {
   kind: Kind;
   event_id: string;
   company_id: string | null;
@@ -20,6 +20,8 @@ interface Counted {
   name_index: string | null;
   /** In clear, in memory only. */
   ip: string | null;
+  /** Of `new_country`: the one that is new. */
+  country?: string;
 }
 
 /** A rule and one of its keys, with the hits of a batch. */
@@ -39,16 +41,17 @@ type Keys = Pick<Keyring, 'open' | 'blindIndexes'>;
 /** Beyond this an event's time is taken for a wrong clock, which would keep a rule from counting until then. */
 const MOST_AHEAD_MS = 10 * 60_000;
 
-/** What a batch adds to the rules in force, one candidate for each rule and key. `now` bounds times that are ahead. */
+/** What a batch, and `more` that was found in it, adds to the rules in force, one candidate for each rule and key. `now` bounds times that are ahead. */
 export async function candidatesOf(
   keyring: Keys,
   rules: RuleBook,
   batch: readonly SecurityEvent[],
   all: readonly ReadEvent[],
   now: Date,
+  more: readonly Counted[] = [],
 ): Promise<Candidate[]> {
   const latest = now.getTime() + MOST_AHEAD_MS;
-  const counted = [...batch.flatMap(ofSecurityEvent), ...all.flatMap(ofEvent)].filter(
+  const counted = [...batch.flatMap(ofSecurityEvent), ...all.flatMap(ofEvent), ...more].filter(
     ({ kind, company_id, at }) => at.getTime() <= latest && rules.of(company_id).some((rule) => rule.kind === kind),
   );
   if (counted.length === 0) return [];
@@ -118,10 +121,11 @@ interface Key {
 /** Undefined when nobody knows who it was, or where from. */
 function keyOf(
   { group_by }: Rule,
-  { user_id, ip, company_id, name_index }: Counted,
+  { user_id, ip, company_id, name_index, country }: Counted,
   name: { text: string; index: string } | undefined,
   address: string | undefined,
 ): Key | undefined {
+  if (country !== undefined) return { key: `country:${user_id}:${country}`, user_id, subject: country };
   switch (group_by) {
     case 'user':
       if (user_id !== null) return { key: `user:${user_id}`, user_id, subject: null };

@@ -20,6 +20,9 @@ export const alertShape = {
   ALERT_CROSS_TENANT: threshold('1/300'),
   ALERT_DELETES: threshold('20/60'),
   ALERT_PERSONAL_READS: threshold('1000/3600'),
+  ALERT_NEW_COUNTRY: threshold('1/86400'),
+  /** File of which country an address is in; without it there is no rule about countries. */
+  ALERT_IP_COUNTRIES: z.string().min(1).optional(),
   /** E-mail addresses with commas between. */
   ALERT_EMAILS: z
     .string()

@@ -19,6 +19,8 @@ export interface RuleState extends EntityState {
 
 export interface RuleFacts {
   context: CallContext;
+  /** Whether anything here knows where an address is. */
+  countries: boolean;
 }
 
 export type RuleModel = ResourceModel<RuleState, never, RuleFacts>;
@@ -28,8 +30,10 @@ export function defineRule(contract: Contract): RuleModel {
     contract,
     service: 'biz.security.v1.SecurityRuleService',
     entity: 'SecurityRule',
-    decide: (command, state, { context }) => {
+    decide: (command, state, { context, countries }) => {
       assertKeeper(context);
+      if (command.kind === 'create') assertCountable(command.fields, countries);
+      if (command.kind === 'update' && state) assertCountable({ ...state, ...(command.patch as Partial<RuleState>) }, countries);
       return standardDecision<RuleState>(command, state) as Patch<RuleState> | null;
     },
     // null: of the platform
@@ -40,6 +44,19 @@ export function defineRule(contract: Contract): RuleModel {
       return context.company_id;
     },
   });
+}
+
+/** A country is new once, for one user. */
+function assertCountable({ kind, threshold, group_by }: Omit<RuleState, 'id' | 'status'>, countries: boolean): void {
+  if (kind !== 'new_country') return;
+  const faults = [
+    ...(countries
+      ? []
+      : [{ path: '/kind', message: 'needs a table of countries, which this installation does not have (ALERT_IP_COUNTRIES)' }]),
+    ...(threshold === 1 ? [] : [{ path: '/threshold', message: 'of new_country is 1' }]),
+    ...(group_by === 'user' ? [] : [{ path: '/group_by', message: 'of new_country is user' }]),
+  ];
+  if (faults.length > 0) throw new AppError('invalid_request', 'The request does not fit the contract.', { faults });
 }
 
 /** Auditors and DPOs of a company see its rules; those of the platform keep them, too. */

@@ -1,7 +1,7 @@
 import type { Severity } from '@biz/security-events';
 
 /** What rules watch; README.md tells what each counts. */
-export const kinds = ['failed_logins', 'cross_tenant', 'delete_burst', 'bulk_personal_reads'] as const;
+export const kinds = ['failed_logins', 'cross_tenant', 'delete_burst', 'bulk_personal_reads', 'new_country'] as const;
 export type Kind = (typeof kinds)[number];
 
 /** Who or where from is counted by itself. */
@@ -31,6 +31,7 @@ export interface Defaults {
   ALERT_CROSS_TENANT: Threshold;
   ALERT_DELETES: Threshold;
   ALERT_PERSONAL_READS: Threshold;
+  ALERT_NEW_COUNTRY: Threshold;
 }
 
 export type Locale = 'pt-BR' | 'en';
@@ -57,6 +58,10 @@ const builtIns: readonly BuiltIn[] = [
   {
     ...{ setting: 'ALERT_PERSONAL_READS', kind: 'bulk_personal_reads', group_by: 'user', severity: 'ERROR' },
     name: { 'pt-BR': 'Registros com dados pessoais vistos por uma pessoa', en: 'Records with personal data seen by one person' },
+  },
+  {
+    ...{ setting: 'ALERT_NEW_COUNTRY', kind: 'new_country', group_by: 'user', severity: 'WARNING' },
+    name: { 'pt-BR': 'Login de um país novo', en: 'Login from a new country' },
   },
 ] as const satisfies readonly BuiltIn[];
 

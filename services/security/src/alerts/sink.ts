@@ -8,25 +8,32 @@ import { type AlertCommand, type AlertState, openedEvent } from './alert.ts';
 import { type Candidate, candidatesOf } from './candidates.ts';
 import type { RuleBook } from './rules.ts';
 import { type PendingAlert, type TallyStore, tally } from './tally.ts';
+import type { Travels } from './travels.ts';
 
 export interface AlertSinkOptions {
   keyring: Pick<Keyring, 'open' | 'blindIndexes'>;
   rules: () => Promise<RuleBook>;
   store: TallyStore;
   alerts: Pick<Resource<AlertState, AlertCommand>, 'change'>;
+  /** Undefined when nothing knows where an address is. */
+  travels: Travels | undefined;
 }
 
 /** Counts what the rules watch, and opens alerts. The order of writes: hits, the burst, its alert, that the alert is there. */
-export function alertSink({ keyring, rules, store, alerts }: AlertSinkOptions): Sink {
+export function alertSink({ keyring, rules, store, alerts, travels }: AlertSinkOptions): Sink {
+  const count = async (candidates: readonly Candidate[]) => {
+    const byPair = new Map(candidates.map((one) => [one.pair, one]));
+    const found = await tally(store, candidates);
+    for (const { pair, alert } of found) await open(alerts, byPair.get(pair) as Candidate, alert);
+    await store.settle(found.map(({ pair, alert: { alert_id } }) => ({ pair, alert_id })));
+  };
   return {
     name: 'alerts',
     async take(batch, all) {
-      const candidates = await candidatesOf(keyring, await rules(), batch, all, new Date());
-      if (candidates.length === 0) return;
-      const byPair = new Map(candidates.map((one) => [one.pair, one]));
-      const found = await tally(store, candidates);
-      for (const { pair, alert } of found) await open(alerts, byPair.get(pair) as Candidate, alert);
-      await store.settle(found.map(({ pair, alert: { alert_id } }) => ({ pair, alert_id })));
+      const travelled = await travels?.of(batch);
+      const candidates = await candidatesOf(keyring, await rules(), batch, all, new Date(), travelled?.counted);
+      if (candidates.length > 0) await count(candidates);
+      await travelled?.remember();
     },
   };
 }
