@@ -50,6 +50,7 @@ describe('a user brought to Keycloak', () => {
     const user = await enrol(person());
     const claims = await realm.logIn(user.username, 'pw');
     expect(claims).toMatchObject({ user_id: user.id, companies: ['c-1', 'c-2'], clients: ['cl-1'], name: 'Maria da Silva' });
+    expect(claims.company_roles).toEqual(['c-2:admin']);
     expect(managed(claims)).toEqual(['manager', 'user']);
   });
 
@@ -60,11 +61,19 @@ describe('a user brought to Keycloak', () => {
 
   it('takes other roles, companies and contact data, and keeps its password', async () => {
     const user = await enrol(person());
-    const changed = { ...user, roles: ['dpo'], companies: ['c-2'], clients: [], email: 'nova@example.com', name: 'Maria' };
+    const changed = {
+      ...user,
+      roles: ['dpo'],
+      companies: ['c-2'],
+      clients: [],
+      companyRoles: [],
+      email: 'nova@example.com',
+      name: 'Maria',
+    };
     expect(await directory.ensureUser(changed)).toBe('updated');
     const claims = await realm.logIn(user.username, 'pw');
     expect(claims).toMatchObject({ companies: ['c-2'], email: 'nova@example.com', given_name: 'Maria' });
-    expect(claims.clients).toBeUndefined();
+    expect([claims.clients, claims.company_roles]).toEqual([undefined, undefined]);
     expect(managed(claims)).toEqual(['dpo']);
     expect(await directory.ensureUser(changed)).toBe('unchanged');
   });

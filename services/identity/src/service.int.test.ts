@@ -121,12 +121,21 @@ describe('a user', () => {
   });
 
   it('takes companies and profiles of the caller alone', async () => {
-    const theirs = await call('ProfileService', 'CreateProfile', { name: 'Vendas', roles: ['user'] }, admin(companyB));
+    const theirs = await call('ProfileService', 'CreateProfile', { name: 'Vendas', roles: ['manager'] }, admin(companyB));
     await expect(createUser(person({ profile_ids: [theirs.id] }))).rejects.toThrow(refusal('invalid_request', '/profile_ids/0'));
     await expect(createUser(person({ company_ids: [companyB.id] }))).rejects.toThrow(refusal('invalid_request', '/company_ids/0'));
     await expect(createUser(person({ company_ids: ['*'] }))).rejects.toThrow(refusal('invalid_request', '/company_ids/0'));
     const both = admin(companyA, { companies: [companyA.id, companyB.id] });
-    expect(await createUser(person({ company_ids: [companyA.id, companyB.id] }), both)).toMatchObject({ company_id: companyA.id });
+    const here = await call('ProfileService', 'CreateProfile', { name: 'Caixa', roles: ['user'] }, admin(companyA));
+    const asked = person({ company_ids: [companyA.id, companyB.id], profile_ids: [here.id, theirs.id] });
+    const made = await createUser(asked, both);
+    expect(made).toMatchObject({ company_id: companyA.id });
+    // a profile of another company gives its roles there alone
+    await inStep(made.id);
+    await realm.setPassword(asked.username, 'pw');
+    const claims = await realm.logIn(asked.username, 'pw');
+    expect(claims.company_roles).toEqual([`${companyB.id}:manager`]);
+    expect(claims.realm_access).toMatchObject({ roles: expect.not.arrayContaining(['manager']) });
   });
 
   it('is unknown to another company, and sealed for those who may not open it', async () => {

@@ -3,7 +3,7 @@ import { engines, uniqueName } from '@biz/testing';
 import { eventTypes } from './logins/draft.ts';
 
 /** Attributes that the realm's user profile must declare, or Keycloak drops them (see README.md). */
-const attributeNames = ['user_id', 'companies', 'clients', 'locale'];
+const attributeNames = ['user_id', 'companies', 'clients', 'company_roles', 'locale'];
 const roleNames = ['admin', 'manager', 'auditor', 'dpo', 'user'];
 
 export type TestRealm = AsyncDisposable & {
