@@ -48,7 +48,7 @@ export async function* eventStream(options: StreamOptions): AsyncGenerator<strin
       live = true;
     } else if (taken.length > 0) {
       for await (const text of textsOf(options, taken, reached)) yield text;
-    } else if (!(await waited(follower.changed, options))) {
+    } else if (!(await waited(options))) {
       yield sseComment('still here') + sseText({ id: mark() });
     }
   }
@@ -94,18 +94,19 @@ async function* textsOf(options: StreamOptions, given: readonly LiveEntry[], rea
 }
 
 /** False when it is time to show that the stream lives; true when there is something to do. */
-async function waited(changed: Promise<void>, { heartbeatMs, ends, signal }: StreamOptions): Promise<boolean> {
+async function waited({ follower, heartbeatMs, ends, signal }: StreamOptions): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const left = ends.getTime() - Date.now();
   const timer = setTimeout(() => resolve(left <= heartbeatMs), Math.max(0, Math.min(heartbeatMs, left)));
   const stop = () => resolve(true);
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
-  void changed.then(() => resolve(true));
+  const forget = follower.whenChanged(() => resolve(true));
   try {
     return await promise;
   } finally {
     clearTimeout(timer);
+    forget();
     signal.removeEventListener('abort', stop);
   }
 }

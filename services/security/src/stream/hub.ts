@@ -20,8 +20,8 @@ export interface Follower extends Disposable {
   catchUp(): Position;
   /** What has come since the last time; undefined when that is more than is kept: the way to it is by the database, after `catchUp`. */
   take(): readonly LiveEntry[] | undefined;
-  /** Resolves when there is something to take. */
-  readonly changed: Promise<void>;
+  /** Calls back once there is something to take, which may be at once; the answer takes that back. */
+  whenChanged(listener: () => void): () => void;
 }
 
 export interface HubOptions {
@@ -42,7 +42,7 @@ export function createHub({ entries, pollMs, kept, log }: HubOptions): Hub {
   /** Number of the first of `recent`, counted since the start. */
   let first = 0;
   let followers = 0;
-  let bell = Promise.withResolvers<void>();
+  const listeners = new Set<() => void>();
   let alarm = Promise.withResolvers<void>();
   let starting: Promise<void> | undefined;
   let running: Promise<void> | undefined;
@@ -60,18 +60,17 @@ export function createHub({ entries, pollMs, kept, log }: HubOptions): Hub {
       const over = Math.max(0, recent.length - kept);
       recent = recent.slice(over);
       first += over;
-      bell.resolve();
-      bell = Promise.withResolvers();
+      for (const listener of listeners) listener();
     }
   }
 
   async function run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const rung = alarm.promise;
+      alarm = Promise.withResolvers();
       await poll().catch((error: unknown) => log.warn({ err: error }, 'the stream of security events could not be read; trying again'));
       const timer = new AbortController();
       const waiting = AbortSignal.any([signal, timer.signal]);
-      await Promise.race([rung, pause(pollMs, undefined, { signal: waiting }).catch(() => undefined)]);
+      await Promise.race([alarm.promise, pause(pollMs, undefined, { signal: waiting }).catch(() => undefined)]);
       timer.abort();
     }
   }
@@ -94,10 +93,7 @@ export function createHub({ entries, pollMs, kept, log }: HubOptions): Hub {
   };
 
   return {
-    wake() {
-      alarm.resolve();
-      alarm = Promise.withResolvers();
-    },
+    wake: () => alarm.resolve(),
     async follow() {
       followers += 1;
       try {
@@ -120,8 +116,10 @@ export function createHub({ entries, pollMs, kept, log }: HubOptions): Hub {
           next = end();
           return taken;
         },
-        get changed() {
-          return next === end() ? bell.promise : Promise.resolve();
+        whenChanged(listener) {
+          if (next !== end()) listener();
+          listeners.add(listener);
+          return () => void listeners.delete(listener);
         },
         [Symbol.dispose]() {
           if (!gone) leave();
