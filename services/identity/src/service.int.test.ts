@@ -120,6 +120,18 @@ describe('a user', () => {
     await createUser(person({ username: first.username, email: first.email, document: '52998224725' }));
   });
 
+  it('of a client is met by people of that client, others of the company are not', async () => {
+    const bound = (client: string) => admin(companyA, { clients: [client] });
+    const { id } = await createUser(person({ client_ids: ['k-1', 'k-2'] }));
+    const staff = await createUser(person());
+    expect(await user('GetUser', { id }, bound('k-2'))).toMatchObject({ id });
+    const listed = await call<{ items: Message[] }>('UserService', 'ListUsers', { page_size: 200 }, bound('k-2'));
+    expect(listed.items.map((item) => item.id)).toEqual([id]);
+    await expect(user('GetUser', { id }, bound('k-3'))).rejects.toThrow(refusal('not_found'));
+    await expect(user('GetUser', { id: staff.id }, bound('k-2'))).rejects.toThrow(refusal('not_found'));
+    await expect(user('DisableUser', { id }, bound('k-2'))).rejects.toThrow(refusal('no_role'));
+  });
+
   it('takes companies and profiles of the caller alone', async () => {
     const theirs = await call('ProfileService', 'CreateProfile', { name: 'Vendas', roles: ['manager'] }, admin(companyB));
     await expect(createUser(person({ profile_ids: [theirs.id] }))).rejects.toThrow(refusal('invalid_request', '/profile_ids/0'));
