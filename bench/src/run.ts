@@ -1,5 +1,6 @@
-// `npm run bench [name …]`: every benchmark, or those named (tree, fleet, consumer, store). Each prints its figures beside their floors and all go to results.json.
+// `npm run bench [name …]`: every benchmark, or those named (tree, access, fleet, consumer, store). Each prints its figures beside their floors and all go to results.json.
 import { launchFleet } from '@biz/local';
+import { benchAccess } from './access.ts';
 import { benchAuditConsumer } from './audit-consumer.ts';
 import { benchMemory } from './memory.ts';
 import { benchMutation } from './mutation.ts';
@@ -12,6 +13,7 @@ const named = process.argv.slice(2);
 const wanted = (name: string) => named.length === 0 || named.includes(name);
 
 if (wanted('tree')) benchTree(report);
+if (wanted('access')) await benchAccess(report);
 if (['fleet', 'consumer', 'store'].some(wanted)) await benchOnFleet();
 report.write();
 

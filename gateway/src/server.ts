@@ -101,6 +101,7 @@ function serverOptions(config: GatewayConfig, log: Log, certificates: Certificat
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
     handshakeTimeout: config.HEADERS_TIMEOUT_MS,
+    requestTimeout: config.REQUEST_TIMEOUT_MS, // here, too: Node compares the two at once
     connectionsCheckingInterval: 1_000,
   };
   return {
