@@ -28,13 +28,19 @@ export function httpMethods(contract: Contract): MethodModel[] {
 
 /** Makes a route of every method of the contract; nothing here knows a particular one. */
 export function addContractRoutes(app: FastifyInstance, parts: RouteParts): void {
-  for (const method of httpMethods(parts.contract)) addRoute(app, method, parts);
+  const closing = new AbortController();
+  app.addHook('preClose', async () => closing.abort());
+  for (const method of httpMethods(parts.contract)) addRoute(app, method, { ...parts, closing: closing.signal });
 }
 
-function addRoute(app: FastifyInstance, method: MethodModel, { identify, upstream, securityEvents, stallMs }: RouteParts): void {
+/** `closing` is aborted when the gateway stops. */
+type OwnParts = RouteParts & { readonly closing: AbortSignal };
+
+function addRoute(app: FastifyInstance, method: MethodModel, parts: OwnParts): void {
+  const { identify, upstream, securityEvents } = parts;
   if (!method.http) return;
   const read = compileRequest(method);
-  const answered = method.responseStream ? streamed(method, upstream, stallMs) : single(method, upstream);
+  const answered = method.responseStream ? streamed(method, parts) : single(method, upstream);
   const granted = securityEvents.granting(method);
   const types = bodyTypes[method.http.verb === 'patch' ? 'patch' : 'json'];
   const hasBody = method.http.verb !== 'get';
@@ -67,12 +73,12 @@ function single(method: MethodModel, upstream: Upstream): Answered {
   };
 }
 
-function streamed(method: MethodModel, upstream: Upstream, stallMs: number): Answered {
-  const send = compileStream(method, stallMs);
-  const deadlineOf = isEventStream(method) ? endOfToken : () => undefined;
+function streamed(method: MethodModel, { upstream, stallMs, closing }: OwnParts): Answered {
+  const send = compileStream(method, { stallMs, closing });
+  const isLive = isEventStream(method);
   return (request, reply, message) => {
-    const deadline = deadlineOf(request);
-    const options = { signal: gone(reply), ...(deadline && { deadline }) };
+    const signal = gone(reply);
+    const options = isLive ? { signal: AbortSignal.any([signal, closing]), deadline: endOfToken(request) } : { signal };
     return send(request, reply, upstream.stream(method, message, callOf(request), options));
   };
 }

@@ -344,6 +344,7 @@ describe('server-sent events', () => {
     const env = {
       SERVICE_ADDRESSES: `feed=${fleet.services.addresses.feed}`,
       PROTO_DIRS: dir,
+      HEADERS_TIMEOUT_MS: '200',
       REQUEST_TIMEOUT_MS: '200',
       STREAM_STALL_MS: '200',
     };
@@ -363,6 +364,23 @@ describe('server-sent events', () => {
     expect(await (await answer).body.text()).toBe('id: 1\n\ndata: late\n\n');
     // it travels as the time that is left
     expect(Math.abs(Number(last()?.deadline) - exp * 1000)).toBeLessThan(2_000);
+  });
+});
+
+describe('a gateway that stops', () => {
+  it('ends streams of events at once and properly', async () => {
+    const env = { SERVICE_ADDRESSES: `feed=${fleet.services.addresses.feed}`, PROTO_DIRS: dir };
+    const gateway = await testGateway(fleet.tls, fleet.issuer, env);
+    fleet.services.handlers.set('StreamNews', async function* (_, { signal }) {
+      yield { content_type: 'text/event-stream', data: Buffer.from('id: 1\n\n') };
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    });
+    const answer = await open('/v1/news', {}, gateway);
+    const text = answer.body.text();
+    const stopped = gateway.running[Symbol.asyncDispose]();
+    expect(await text).toBe('id: 1\n\n'); // a connection that is cut rejects
+    await stopped;
+    await gateway.agent.close();
   });
 });
 

@@ -9,6 +9,9 @@ import { requestError } from './problem.ts';
 /** Sends messages as they come. Rejects with what the service says before the first one; afterwards an error breaks the transfer off. */
 export type SendStream = (request: FastifyRequest, reply: FastifyReply, messages: AsyncIterable<object>) => Promise<FastifyReply>;
 
+/** `stallMs` is for how long a client may take nothing, in milliseconds; streams of events end once `closing` is aborted. */
+export type StreamLimits = { readonly stallMs: number; readonly closing: AbortSignal };
+
 /**
  * Whether the answer is Server-Sent Events (WHATWG HTML, 9.2): bodies, to be continued by the header `Last-Event-ID`. Such a stream has no end of
  * its own and is never compressed: an event is of use at once, or not at all.
@@ -21,7 +24,7 @@ export function isEventStream({ request, response, responseStream }: MethodModel
  * Compiles the way from a stream of messages to HTTP: bodies as they stand, of the first one's content type (`google.api.HttpBody`), other
  * messages as JSON lines. A client that takes nothing for `stallMs` milliseconds is cut off, so that it holds no call of a service.
  */
-export function compileStream(method: MethodModel, stallMs: number): SendStream {
+export function compileStream(method: MethodModel, { stallMs, closing }: StreamLimits): SendStream {
   const { response, rules } = method;
   const bodies = isHttpBody(response);
   const live = isEventStream(method);
@@ -30,7 +33,8 @@ export function compileStream(method: MethodModel, stallMs: number): SendStream 
     const iterator = messages[Symbol.asyncIterator]();
     const first = await iterator.next();
     reply.code(rules.status).header('content-type', bodies ? contentTypeOf(first.value ?? {}) : 'application/x-ndjson; charset=utf-8');
-    const source = Readable.from(chunks(request, reply, first, iterator, bytes), { objectMode: false });
+    const ended = () => live && closing.aborted;
+    const source = Readable.from(chunks(request, reply, { first, iterator, bytes, ended }), { objectMode: false });
     reply.raw.setTimeout(stallMs, () => {
       if (reply.raw.writableNeedDrain) reply.raw.destroy();
     });
@@ -40,19 +44,22 @@ export function compileStream(method: MethodModel, stallMs: number): SendStream 
   };
 }
 
-async function* chunks(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  first: IteratorResult<object>,
-  iterator: AsyncIterator<object>,
-  bytes: (message: object) => Buffer,
-): AsyncGenerator<Buffer> {
+interface Messages {
+  readonly first: IteratorResult<object>;
+  readonly iterator: AsyncIterator<object>;
+  readonly bytes: (message: object) => Buffer;
+  /** Whether an error only means that we ended it ourselves. */
+  readonly ended: () => boolean;
+}
+
+async function* chunks(request: FastifyRequest, reply: FastifyReply, { first, iterator, bytes, ended }: Messages): AsyncGenerator<Buffer> {
   try {
     for (let next = first; !next.done; next = await iterator.next()) {
       const chunk = bytes(next.value);
       if (chunk.length) yield chunk;
     }
   } catch (thrown) {
+    if (ended()) return;
     noteBroken(request, reply, thrown);
     throw thrown;
   } finally {
