@@ -138,6 +138,23 @@ describe('the certificate of a server', () => {
   });
 });
 
+describe('the authority', () => {
+  it('may be two for a while, so that it can be changed without a stop', async () => {
+    const other = await issue('team', 'other');
+    const newcomer = { ...other, caFile: `${other.caFile}.both` };
+    const both = `${readFileSync(files.caFile, 'utf8')}${readFileSync(other.caFile, 'utf8')}`;
+    await writeFile(newcomer.caFile, both);
+    atWork = async () => ({ code: 'A' });
+    using client = createRpcClient({ contract, service, address: server.address, tls: newcomer });
+    const ask = () => client.call<{ code: string }>('GetCostCenter', { id: '01890000-0000-7000-8000-000000000000' }, context);
+    await expect(ask()).rejects.toMatchObject({ code: 'unavailable' });
+    await copyFile(newcomer.caFile, `${files.caFile}.new`);
+    await rename(`${files.caFile}.new`, files.caFile);
+    expect(await until(ask, { what: 'the newcomer to be known' })).toMatchObject({ code: 'A' });
+    expect(await shown()).toBe(serialOf(files.certFile));
+  });
+});
+
 describe('the certificate of a client', () => {
   it('takes effect for its next connection', async () => {
     const own = await issue('team');
