@@ -62,7 +62,7 @@ function rateHeaders({ limit, remaining, resetSeconds }: Count): Record<string, 
   return { 'ratelimit-limit': String(limit), 'ratelimit-remaining': String(remaining), 'ratelimit-reset': String(resetSeconds) };
 }
 
-/** Keys may leave this process: they say neither an address nor an id. */
+/** Keys may leave this process, and addresses and ids are not to be read off them; hashed, they can still be guessed, and end with the window. */
 function opaque(key: string): string {
   return hash('sha256', key, 'base64url');
 }
