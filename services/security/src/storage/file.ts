@@ -22,7 +22,7 @@ const CLOSED = /^security-events\.[0-9a-f-]{36}\.ndjson$/;
  */
 export async function openFileStorage({ folder, maxBytes }: FileOptions): Promise<AuditLogStorage> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(folder)) if (name.endsWith('.part')) await rm(join(folder, name)); // of a rewrite that was killed
+  for (const name of await readdir(folder)) if (name.endsWith('.part')) await rm(join(folder, name), { force: true }); // of a rewrite that was killed
   const active = join(folder, ACTIVE);
   let file = await openActive(active);
   let turn: Promise<unknown> = Promise.resolve();
