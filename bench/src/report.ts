@@ -7,7 +7,7 @@ export type Figure = {
   readonly value: number;
   readonly unit: string;
   readonly floor: number | null;
-  /** value / floor; null without a floor. */
+  /** value / floor; null without a floor, or when it is nothing. */
   readonly ratio: number | null;
   readonly target: string | null;
   readonly ok: boolean | null;
@@ -28,13 +28,13 @@ export class Report {
       value: rounded(value),
       unit,
       floor: floor === null ? null : rounded(floor),
-      ratio: floor === null ? null : rounded(value / floor),
+      ratio: floor ? rounded(value / floor) : null,
       target: more.target ?? null,
       ok: more.ok ?? null,
       spread: more.spread ?? '',
     };
     this.#figures.push(entry);
-    const beside = entry.floor === null ? '' : `  floor ${entry.floor} ${unit}, ratio ${entry.ratio}`;
+    const beside = entry.floor === null ? '' : `  floor ${entry.floor} ${unit}${entry.ratio === null ? '' : `, ratio ${entry.ratio}`}`;
     console.log(`${figure}: ${entry.value} ${unit}${beside}${entry.spread && `  (${entry.spread})`}`);
   }
 
