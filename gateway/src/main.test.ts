@@ -37,6 +37,8 @@ function settings(): Record<string, string> {
     OIDC_ISSUER: fleet.issuer.issuer,
     OIDC_JWKS_URL: fleet.issuer.jwksUrl,
     SERVICE_ADDRESSES: `cost-center=${fleet.services.addresses['cost-center']}`,
+    // a busy machine is not what is tested here: the default would have a process that just started answer 503
+    PRESSURE_EVENT_LOOP_DELAY_MS: '0',
   };
 }
 
