@@ -1,29 +1,15 @@
 import type { AppError } from '@biz/errors';
-import { refusalType, type SecurityEventType } from '@biz/security-events';
+import { refusalType, type SecurityEventDraft, type SecurityEventType } from '@biz/security-events';
 import { newId, rfc3339 } from '@biz/service';
 import type { FastifyRequest } from 'fastify';
 import { clientAddress } from '../context.ts';
 
-/** A security event as the gateway tells it; SecurityEventDraft of biz/security/v1/recording.proto, `details` not yet as text. */
-export interface Draft {
-  event_id: string;
-  event_type: SecurityEventType;
-  user_id?: string;
-  user_email?: string;
-  user_role?: string;
-  company_id?: string;
-  client_id?: string;
-  ip?: string;
-  user_agent?: string;
-  resource?: string;
+/** A security event as the gateway tells it, `details` not yet as text. */
+export interface Draft extends Omit<SecurityEventDraft, 'details'> {
   action: string;
   request_id: string;
-  trace_id: string;
-  error_message?: string;
   details: Record<string, string | number>;
   count: number;
-  first_at: string;
-  last_at: string;
 }
 
 const longestAgent = 500;

@@ -35,6 +35,29 @@ export interface SecurityPayload {
   last_at: string;
 }
 
+/** A security event as it is handed over to be sealed and published: SecurityEventDraft of biz/security/v1/recording.proto, personal values in clear. */
+export interface SecurityEventDraft {
+  event_id: string;
+  event_type: SecurityEventType;
+  user_id?: string;
+  user_email?: string;
+  user_role?: string;
+  company_id?: string;
+  client_id?: string;
+  ip?: string;
+  user_agent?: string;
+  resource?: string;
+  action?: string;
+  request_id?: string;
+  trace_id: string;
+  error_message?: string;
+  /** JSON text. */
+  details?: string;
+  count?: number;
+  first_at: string;
+  last_at: string;
+}
+
 /** A security event as it is read from the topic. */
 export interface SecurityEvent extends SecurityPayload {
   event_id: string;

@@ -4,6 +4,7 @@ export {
   personalPaths,
   readSecurityEvent,
   type SecurityEvent,
+  type SecurityEventDraft,
   type SecurityPayload,
   securityEntityType,
 } from './event.ts';

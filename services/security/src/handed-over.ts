@@ -6,33 +6,11 @@ import {
   eventName,
   isSuccess,
   personalPaths,
-  type SecurityEventType,
+  type SecurityEventDraft,
   type SecurityPayload,
   securityEntityType,
   severityOf,
 } from '@biz/security-events';
-
-/** A security event as the gateway or the identity service hands it over; SecurityEventDraft of recording.proto, checked against it. */
-export interface Draft {
-  event_id: string;
-  event_type: SecurityEventType;
-  user_id?: string;
-  user_email?: string;
-  user_role?: string;
-  company_id?: string;
-  client_id?: string;
-  ip?: string;
-  user_agent?: string;
-  resource?: string;
-  action?: string;
-  request_id?: string;
-  trace_id: string;
-  error_message?: string;
-  details?: string;
-  count?: number;
-  first_at: string;
-  last_at: string;
-}
 
 /** Stands where nobody knows the address: the unspecified one (RFC 1122, 3.2.1.3). */
 const unknownAddress = '0.0.0.0';
@@ -41,7 +19,11 @@ const unknownAddress = '0.0.0.0';
  * The events to publish: personal fields sealed for the person, else the company, else nobody known. What belongs to somebody whose key was
  * destroyed is left out, not kept in clear. Errors: those of the keyring but for that.
  */
-export async function eventsOf(keyring: Pick<Keyring, 'seal'>, drafts: readonly Draft[], producer: string): Promise<OwnEvent[]> {
+export async function eventsOf(
+  keyring: Pick<Keyring, 'seal'>,
+  drafts: readonly SecurityEventDraft[],
+  producer: string,
+): Promise<OwnEvent[]> {
   const sealed = await sealAll(keyring, drafts);
   return drafts.map((draft, at) => ({
     event_id: draft.event_id,
@@ -65,11 +47,11 @@ export async function eventsOf(keyring: Pick<Keyring, 'seal'>, drafts: readonly 
   }));
 }
 
-function ownerOf(draft: Draft): string {
+function ownerOf(draft: SecurityEventDraft): string {
   return draft.user_id ?? draft.company_id ?? anonymous;
 }
 
-async function sealAll(keyring: Pick<Keyring, 'seal'>, drafts: readonly Draft[]): Promise<JsonObject[]> {
+async function sealAll(keyring: Pick<Keyring, 'seal'>, drafts: readonly SecurityEventDraft[]): Promise<JsonObject[]> {
   const erased = new Set<string>();
   for (;;) {
     const targets = drafts.map((draft) => {
@@ -92,9 +74,9 @@ function keyOf(company: string | null, owner: string): string {
   return JSON.stringify([company, owner]);
 }
 
-type Loose = { [Name in keyof Draft]: Draft[Name] | undefined };
+type Loose = { [Name in keyof SecurityEventDraft]: SecurityEventDraft[Name] | undefined };
 
-function payloadOf(draft: Loose & Pick<Draft, 'event_type' | 'first_at' | 'last_at'>): JsonObject {
+function payloadOf(draft: Loose & Pick<SecurityEventDraft, 'event_type' | 'first_at' | 'last_at'>): JsonObject {
   const details = parseJson(draft.details ?? '{}');
   const payload: SecurityPayload = {
     event_type: draft.event_type,

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { ErasedError, type Keyring, parseToken, type SealItem } from '@biz/sealing';
+import { type Keyring, parseToken, type SealItem, sealUnlessErased } from '@biz/sealing';
 import type { Personal, SecurityEvent } from '@biz/security-events';
 import { keyText } from './storage/event.ts';
 import type { StoredEvent } from './storage/port.ts';
@@ -54,7 +54,7 @@ export async function storedEvents(keyring: Sealing, events: readonly SecurityEv
   });
   const addresses = distinct.filter(({ ip }) => isIP(ip.trim()) !== 0 && !isUnknown(ip));
   const [tokens, indexes] = await Promise.all([
-    sealAll(keyring, items),
+    sealUnlessErased(keyring, items),
     addressIndexes(
       keyring,
       addresses.map(({ ip }) => ip),
@@ -126,24 +126,4 @@ function sealedAlready(value: Personal): string | null | undefined {
 /** Place of the token to come: a foreign producer sent the value in clear. */
 function sealWith(seal: (item: SealItem) => number, binding: Omit<SealItem, 'text'>, value: Personal): number {
   return seal({ ...binding, text: JSON.stringify(String(value).slice(0, LONGEST_TEXT)) });
-}
-
-/** Tokens in the order of the items; null where the key was destroyed: the text is then kept nowhere. */
-async function sealAll(keyring: Pick<Keyring, 'seal'>, items: readonly SealItem[]): Promise<(string | null)[]> {
-  const erased = new Set<string>();
-  for (;;) {
-    const left = items.filter((item) => !erased.has(ownerOf(item)));
-    try {
-      const tokens = left.length === 0 ? [] : await keyring.seal(left);
-      const byItem = new Map(left.map((item, index) => [item, tokens[index] ?? null]));
-      return items.map((item) => byItem.get(item) ?? null);
-    } catch (error) {
-      if (!(error instanceof ErasedError)) throw error;
-      for (const owner of error.owners) erased.add(ownerOf(owner));
-    }
-  }
-}
-
-function ownerOf({ company_id, ownership_id }: { company_id: string | null; ownership_id: string }): string {
-  return JSON.stringify([company_id, ownership_id]);
 }

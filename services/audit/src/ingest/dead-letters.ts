@@ -1,9 +1,9 @@
 import type { Batch, BusProducer, InMessage } from '@biz/bus';
-import type { Keyring } from '@biz/sealing';
+import { type Keyring, sealUnlessErased } from '@biz/sealing';
 import { logId, recordId } from '../keys.ts';
 import { looksPersonal } from '../personal.ts';
 import type { Letter } from './plan.ts';
-import { deadLetterOwner, sealAll, sealedFields } from './seal.ts';
+import { deadLetterOwner, sealedFields } from './seal.ts';
 import type { DeadLetterDocument } from './store.ts';
 
 type Place = Pick<Batch, 'topic' | 'partition' | 'messages'>;
@@ -27,7 +27,7 @@ export async function lettersOf(
   const messages = messagesOf(batch, letters);
   const ids = messages.map((message) => letterId(batch, message));
   const raws = messages.map(({ value }) => value?.subarray(0, MOST_STORED_BYTES) ?? null);
-  const tokens = await sealAll(
+  const tokens = await sealUnlessErased(
     keyring,
     raws.map((raw, index) => ({
       company_id: null,

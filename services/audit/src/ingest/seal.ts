@@ -1,5 +1,5 @@
 import type { ReadEvent } from '@biz/envelope';
-import { ErasedError, type Keyring } from '@biz/sealing';
+import { type Keyring, type SealItem, sealUnlessErased } from '@biz/sealing';
 import type { RecordDocument, SealedTexts } from '../record.ts';
 
 /** Fields under which texts of a record are sealed (part of what a token is bound to). */
@@ -15,48 +15,13 @@ export function deadLetterOwner(receivedAt: Date): string {
   return `dead-letters:${receivedAt.toISOString().slice(0, 7)}`;
 }
 
-interface Item {
-  company_id: string | null;
-  ownership_id: string;
-  event_id: string;
-  field: string;
-  text: string;
-}
-
-/** Tokens in the order of the items; null where the key was destroyed: the text is then kept nowhere. */
-export async function sealAll(keyring: Keyring, items: readonly Item[]): Promise<(string | null)[]> {
-  if (items.length === 0) {
-    return [];
-  }
-  const erased = new Set<string>();
-  for (;;) {
-    const left = items.filter((item) => !erased.has(ownerOf(item)));
-    try {
-      const tokens = await keyring.seal(left);
-      const byItem = new Map(left.map((item, index) => [item, tokens[index] ?? null]));
-      return items.map((item) => byItem.get(item) ?? null);
-    } catch (error) {
-      if (!(error instanceof ErasedError)) {
-        throw error;
-      }
-      for (const owner of error.owners) {
-        erased.add(ownerOf(owner));
-      }
-    }
-  }
-}
-
-function ownerOf({ company_id, ownership_id }: { company_id: string | null; ownership_id: string }): string {
-  return JSON.stringify([company_id, ownership_id]);
-}
-
 /**
  * The texts of events as they are stored. A payload whose producer seals its personal fields stays as it came; any other is
  * sealed whole, and so is all that the envelope does not name, and the owner's address.
  */
 export async function sealEvents(keyring: Keyring, events: readonly ReadEvent[], receivedAt: Date): Promise<SealedTexts[]> {
-  const items: Item[] = [];
-  const add = (event: ReadEvent, field: string, text: string, owner: Pick<Item, 'company_id' | 'ownership_id'>): number =>
+  const items: SealItem[] = [];
+  const add = (event: ReadEvent, field: string, text: string, owner: Pick<SealItem, 'company_id' | 'ownership_id'>): number =>
     items.push({ ...owner, event_id: event.event_id, field, text }) - 1;
   const plans = events.map((event) => {
     const own = { company_id: event.company_id, ownership_id: event.ownership_id };
@@ -67,7 +32,7 @@ export async function sealEvents(keyring: Keyring, events: readonly ReadEvent[],
       address: add(event, sealedFields.owner_ip, event.owner_ip, { company_id: null, ownership_id: addressOwner(receivedAt) }),
     };
   });
-  const tokens = await sealAll(keyring, items);
+  const tokens = await sealUnlessErased(keyring, items);
   return plans.map(({ event, payload, extra, address }): SealedTexts => {
     const token = payload < 0 ? event.payload : (tokens[payload] ?? null);
     return {

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { SecurityEventType } from '@biz/security-events';
+import type { SecurityEventDraft, SecurityEventType } from '@biz/security-events';
 import { idAt, rfc3339, traceContext } from '@biz/service';
 import type { KeycloakEvent, KnownUser } from './keycloak-events.ts';
 
@@ -32,25 +32,8 @@ export function fold(events: readonly KeycloakEvent[]): KeycloakEvent[][] {
   return [...groups.values()];
 }
 
-/** SecurityEventDraft of biz/security/v1/recording.proto. */
-export interface Draft {
-  event_id: string;
-  event_type: SecurityEventType;
-  user_id?: string;
-  user_email?: string;
-  company_id?: string;
-  client_id?: string;
-  ip?: string;
-  resource: string;
-  action: string;
-  trace_id: string;
-  error_message?: string;
-  /** JSON text. */
-  details: string;
-  count: number;
-  first_at: string;
-  last_at: string;
-}
+/** A security event as Keycloak's are told. */
+export type Draft = SecurityEventDraft & Required<Pick<SecurityEventDraft, 'resource' | 'action' | 'details' | 'count'>>;
 
 /**
  * The security event of a group of Keycloak's; its id follows from the first one's, so that told again it is the same. `nameIndex` is the keyed
