@@ -1,0 +1,4 @@
+export { SpanKind } from '@opentelemetry/api';
+export { catalogue, type Labels, type MetricEntry, type MetricName } from './catalogue.ts';
+export { type Counter, counter, gauge, histogram, type Observed, type Recorder } from './metrics.ts';
+export { errorType, failSpan, linksOf, parentOf, spanContextOf, type TracedOptions, traced, traceparentOf, tracer } from './traced.ts';
