@@ -26,8 +26,9 @@ export async function bringUp(located: Located, options: BringUpOptions): Promis
   if (located.external) return awaitAnswer(located, progress);
   const installed = await engine.install({ cache, progress });
   progress('starting');
-  const spec = await engine.process({ ...installed, dataDir: dataFolder(folder, engine), ports });
-  await supervisor.start(spec);
+  const context = { ...installed, dataDir: dataFolder(folder, engine), ports };
+  const specs = [await engine.process(context), ...((await engine.others?.(context)) ?? [])];
+  await Promise.all(specs.map((spec) => supervisor.start(spec)));
 }
 
 async function awaitAnswer({ engine, address }: Located, progress: (text: string) => void): Promise<void> {

@@ -15,6 +15,8 @@ export interface Engine {
   install(context: InstallContext): Promise<Installed>;
   /** Makes its data folder ready, and says how it is started and when it is ready. */
   process(context: StartContext): Promise<ProcessSpec>;
+  /** Further processes started together with it, of a cluster. */
+  others?(context: StartContext): Promise<ProcessSpec[]>;
   /** What goes into its variable. */
   address(ports: Ports): string;
   /** Whether the engine at that address, ours or another, serves; throwing is a no. Takes a few seconds at most. */
