@@ -5,6 +5,7 @@ import { clock } from './claims.ts';
 import { claimsOf, evolve, nextEventId, streamId } from './fold.ts';
 import { noMarks, type StoreParts } from './parts.ts';
 import { catchUp, ensureCurrent, isDuplicateKey, load, saveCurrent } from './reading.ts';
+import { schemaVersionOf } from './schema.ts';
 import type { Claim, CurrentDocument, Draft, EventDocument, Fence, Idempotency } from './types.ts';
 
 /** What the event will be, for a decision that seals values bound to it. */
@@ -130,7 +131,7 @@ function eventOf(
     stream_id: streamId(entityType, entityId),
     version: next.version,
     type: draft.type,
-    schema_version: draft.schema_version ?? '1.0',
+    schema_version: schemaVersionOf(parts.rules[entityType]),
     data: draft.data,
     at: next.at,
     meta: { entity_type: entityType, entity_id: entityId, ...draft.meta },

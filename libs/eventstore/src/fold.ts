@@ -1,5 +1,6 @@
 import { type JsonObject, mergePatch } from '@biz/json';
 import { v7 } from 'uuid';
+import { firstVersion, schemaVersionOf, upcast } from './schema.ts';
 import type { Claim, CurrentDocument, EntityRules, EventDocument } from './types.ts';
 
 export type RulesByType = Readonly<Record<string, EntityRules>>;
@@ -15,10 +16,16 @@ export function entityOf(stream: string): { entityType: string; entityId: string
   return { entityType: stream.slice(0, colon), entityId: stream.slice(colon + 1) };
 }
 
-/** An entity after one more event. The same events give the same document, byte for byte. */
+/** An entity after one more event, read as today's schema has it. The same events give the same document, byte for byte. */
 export function evolve(rules: RulesByType, entity: CurrentDocument | undefined, event: EventDocument): CurrentDocument {
+  return fold(rules, entity, upcast(rules[event.meta.entity_type], event));
+}
+
+/** An entity after one more event whose data is of today's schema. */
+export function fold(rules: RulesByType, entity: CurrentDocument | undefined, event: EventDocument): CurrentDocument {
   const state = mergePatch(entity?.state, event.data) as JsonObject;
   const { entity_type, entity_id, company_id, client_id, blind_indexes } = event.meta;
+  const schema_version = schemaVersionOf(rules[entity_type]);
   const folded: Omit<CurrentDocument, 'keys'> = {
     _id: entity_id,
     entity_type,
@@ -31,6 +38,7 @@ export function evolve(rules: RulesByType, entity: CurrentDocument | undefined, 
     created_at: entity?.created_at ?? event.at,
     updated_at: event.at,
     blind_indexes: { ...entity?.blind_indexes, ...blind_indexes },
+    ...(schema_version !== firstVersion && { schema_version }),
   };
   const keys = folded.status === 'deleted' ? {} : (rules[entity_type]?.keys?.(folded) ?? {});
   return { ...folded, keys };

@@ -1,7 +1,7 @@
-import { AppError } from '@biz/errors';
-import type { Collection } from 'mongodb';
+import type { Collection, Filter } from 'mongodb';
 import { evolve, type RulesByType, streamId } from './fold.ts';
 import type { StoreLog } from './parts.ts';
+import { isOutdated, outdatedVersions, Unfoldable } from './schema.ts';
 import type { CurrentDocument, EventDocument } from './types.ts';
 
 export interface Reading {
@@ -17,16 +17,16 @@ export interface Loaded {
 }
 
 /** A stream has later events than the one that it lacks (lost, or not yet restored). */
-export class MissingEvent extends AppError {
+export class MissingEvent extends Unfoldable {
   constructor(stream: string, version: number) {
     super('unavailable', `Event ${version} of ${stream} is missing, though it has later ones; it has to be restored first.`);
   }
 }
 
-/** One read of `current`; only an entity that is not there is looked for among the events. */
+/** One read of `current`; only an entity that is not there, or was folded without upcasts of today, is read from its events. */
 export async function load(reading: Reading, entityType: string, entityId: string): Promise<Loaded> {
   const entity = await reading.current.findOne({ _id: entityId, entity_type: entityType });
-  if (entity) return { entity, fresh: false };
+  if (entity && !isOutdated(reading.rules[entityType], entity)) return { entity, fresh: false };
   return { entity: await catchUp(reading, entityType, entityId, undefined), fresh: true };
 }
 
@@ -63,11 +63,15 @@ export async function loadFresh(reading: Reading, entityType: string, entityId: 
   return fresh ? entity : catchUp(reading, entityType, entityId, entity);
 }
 
-/** Writes a fold, unless `current` already holds this version or a newer one. */
+/** Writes a fold, unless `current` already holds this version or a newer one; one of this version that lacks upcasts gives way. */
 export async function saveCurrent(reading: Reading, entity: CurrentDocument): Promise<void> {
   const { _id, ...rest } = entity;
+  const { version } = entity;
+  const outdated = outdatedVersions(reading.rules[entity.entity_type]);
+  const older = { _id, version: { $lt: version } };
+  const filter = outdated.length > 0 ? { _id, $or: [older, { _id, version, schema_version: { $in: outdated } }] } : older;
   try {
-    await reading.current.replaceOne({ _id, version: { $lt: entity.version } }, rest, { upsert: true });
+    await reading.current.replaceOne(filter as Filter<CurrentDocument>, rest, { upsert: true });
   } catch (error) {
     // The upsert meets the document that the filter passed over: somebody wrote a newer fold.
     if (!isDuplicateKey(error)) throw error;
@@ -76,7 +80,7 @@ export async function saveCurrent(reading: Reading, entity: CurrentDocument): Pr
 
 /**
  * Folds into `current` what the given events hold beyond it. Gives how many entities were behind. A stream that lacks an event is left as
- * it is, so that it holds up no other, unless a decision rests on it (`strict`).
+ * it is, as is one with an event that is not readable here, so that it holds up no other, unless a decision rests on it (`strict`).
  */
 export async function ensureCurrent(
   reading: Reading & { log: StoreLog },
@@ -95,8 +99,8 @@ export async function ensureCurrent(
       const entity = await loadFresh(reading, entityType, entityId);
       if (entity) await saveCurrent(reading, entity);
     } catch (error) {
-      if (strict || !(error instanceof MissingEvent)) throw error;
-      reading.log.warn({ err: error, stream_id: streamId(entityType, entityId) }, 'a stream lacks an event; its state stays as it is');
+      if (strict || !(error instanceof Unfoldable)) throw error;
+      reading.log.warn({ err: error, stream_id: streamId(entityType, entityId) }, 'a stream cannot be folded; its state stays as it is');
     }
   }
   return heads.size;

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '@biz/errors';
 import { BSON } from 'mongodb';
-import { claimsOf, evolve, streamId } from './fold.ts';
+import { claimsOf, fold, streamId } from './fold.ts';
 import type { StoreParts } from './parts.ts';
-import { catchUp, isDuplicateKey, MissingEvent, saveCurrent } from './reading.ts';
+import { catchUp, isDuplicateKey, saveCurrent } from './reading.ts';
 import { add, type EntityReport, emptyReport, noSample, type RebuildReport } from './report.ts';
-import type { CurrentDocument } from './types.ts';
+import { Unfoldable, upcast } from './schema.ts';
+import type { CurrentDocument, EventDocument } from './types.ts';
 
 export interface RebuildOptions {
   /** Changes nothing, and reports what would be. */
@@ -26,8 +27,8 @@ const IN_FLIGHT_MS = 60_000;
 /**
  * Folds every event again from the first one and compares with `current`, byte by byte; what differs or is missing is written, what has
  * no events is removed, claims are taken again. Commands and reads go on meanwhile: nothing is replaced that is of a later version. A
- * stream that lacks an event is reported and left as it is. After a crash it is simply called again. AppError `conflict` when there are
- * no events at all beside a `current` that has some: what is left is not thrown away.
+ * stream that lacks an event, or has one of a later release that is not readable here, is reported and left as it is. After a crash it is
+ * simply called again. AppError `conflict` when there are no events at all beside a `current` that has some: what is left is not thrown away.
  */
 export async function rebuild(parts: StoreParts, options: RebuildOptions = {}): Promise<RebuildReport> {
   const report = emptyReport();
@@ -61,12 +62,23 @@ async function* foldAll(parts: StoreParts, options: RebuildOptions, report: Rebu
       if (done) yield done;
       [entity, whole] = [undefined, true];
     }
-    whole &&= event.version === (entity?.version ?? 0) + 1;
-    // Past a gap only the name is needed.
-    entity = evolve(parts.rules, entity, event);
+    const read = readable(parts, event);
+    whole &&= read !== undefined && event.version === (entity?.version ?? 0) + 1;
+    // Past what cannot be folded only the name is needed.
+    entity = fold(parts.rules, entity, read ?? event);
   }
   const last = entity && (await completed(parts, entity, whole, report));
   if (last) yield last;
+}
+
+/** The event by today's schema; undefined when a later release wrote it in a way that is not known here. */
+function readable({ rules }: StoreParts, event: EventDocument): EventDocument | undefined {
+  try {
+    return upcast(rules[event.meta.entity_type], event);
+  } catch (error) {
+    if (error instanceof Unfoldable) return undefined;
+    throw error;
+  }
 }
 
 /** A scan may have met an event without the one before it, which was just being inserted; asked again, the stream is whole. */
@@ -80,7 +92,7 @@ async function completed(
   try {
     return await catchUp(parts, entity.entity_type, entity._id, undefined);
   } catch (error) {
-    if (!(error instanceof MissingEvent)) throw error;
+    if (!(error instanceof Unfoldable)) throw error;
     add(of(report, entity).incomplete, entity._id);
     return undefined;
   }

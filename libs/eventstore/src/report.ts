@@ -13,7 +13,7 @@ export interface EntityReport {
   missing: Sample;
   /** In `current` without any event. */
   extra: Sample;
-  /** Streams that lack an event before one that they have; their state is left as it is. */
+  /** Streams that lack an event before one that they have, or have one that this release cannot read; their state is left as it is. */
   incomplete: Sample;
 }
 

@@ -6,9 +6,11 @@ import { ensureIndexes } from './indexes.ts';
 import type { Mark, StoreLog, StoreParts } from './parts.ts';
 import { catchUp, ensureCurrent, load, type Reading } from './reading.ts';
 import { type RebuildOptions, rebuild } from './rebuild.ts';
+import { refold, refreshed } from './refold.ts';
 import { repair } from './repair.ts';
 import type { RebuildReport, RestoreReport } from './report.ts';
 import { type RestoredEvent, restore } from './restore.ts';
+import { assertUpcasts, upcast } from './schema.ts';
 import type { CurrentDocument, EventDocument } from './types.ts';
 
 export interface EventStoreOptions {
@@ -48,6 +50,14 @@ export interface EventStore {
   repair(scope?: 'unpublished' | 'all'): Promise<number>;
   /** Folds again from the first event, and makes `current` and the claims what follows; see `rebuild`. */
   rebuild(options?: RebuildOptions): Promise<RebuildReport>;
+  /** Makes the folds that an earlier release left again with today's upcasts; gives how many were written. See `refold`. */
+  refold(signal?: AbortSignal): Promise<number>;
+  /** Entities found in `current`, those that an earlier release folded made again as they are read. */
+  refreshed(entities: readonly CurrentDocument[]): Promise<CurrentDocument[]>;
+  /** An event as one of today's schema, for a reactor; AppError `unavailable` when only a later release can read it. */
+  upcast(event: EventDocument): EventDocument;
+  /** Whether there are upcasts, and so perhaps folds that lack them. */
+  readonly hasUpcasts: boolean;
   /** Inserts events that the audit has and the store has not; see `restore`. */
   restore(events: readonly RestoredEvent[], options?: { dryRun?: boolean }): Promise<RestoreReport>;
   /** Folds into `current` what these events hold beyond it; one query when nothing is missing. */
@@ -68,6 +78,8 @@ export function createEventStore(options: EventStoreOptions): EventStore {
     current: db.collection<CurrentDocument>('current', durable),
     rules: options.entities ?? {},
   };
+  for (const [entityType, rules] of Object.entries(reading.rules)) assertUpcasts(entityType, rules);
+  const hasUpcasts = Object.values(reading.rules).some(({ upcasts }) => upcasts?.length);
   const claims = db.collection<ClaimDocument>('claims', durable);
   const { claimGraceMs: graceMs = 60_000, claimPatienceMs: patienceMs = 500 } = options;
   const listeners = new Set<() => void>();
@@ -88,7 +100,7 @@ export function createEventStore(options: EventStoreOptions): EventStore {
     events: parts.events,
     current: parts.current,
     marks: parts.marks,
-    ensureIndexes: () => ensureIndexes(parts, options.lookups ?? []),
+    ensureIndexes: () => ensureIndexes(parts, options.lookups ?? [], hasUpcasts),
     execute: (command) => execute(parts, command),
     load: async (entityType, entityId) => (await load(parts, entityType, entityId)).entity,
     loadAt: async (entityType, entityId, version) => {
@@ -97,6 +109,10 @@ export function createEventStore(options: EventStoreOptions): EventStore {
     },
     repair: (scope = 'unpublished') => repair(parts, scope),
     rebuild: (rebuildOptions) => rebuild(parts, rebuildOptions),
+    refold: (signal) => refold(parts, signal),
+    refreshed: (entities) => refreshed(parts, entities),
+    upcast: (event) => upcast(parts.rules[event.meta.entity_type], event),
+    hasUpcasts,
     restore: (restored, restoreOptions) => restore(parts, restored, restoreOptions),
     ensureCurrent: (events) => ensureCurrent(parts, events),
     onAppend: (listener) => {

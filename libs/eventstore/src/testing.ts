@@ -14,6 +14,22 @@ export const things: RulesByType = {
   },
 };
 
+/** The same two schema versions later: what was a `label` is a `name`, and every thing has tags. */
+export const upcastThings: RulesByType = {
+  thing: {
+    ...things.thing,
+    upcasts: [
+      { to: '1.1', events: { 'thing.created': named, 'thing.updated': named } },
+      { to: '1.2', events: { 'thing.created': (data) => ({ tags: [], ...data }) } },
+    ],
+    keys: (entity) => ({ ...things.thing?.keys?.(entity), ...(typeof entity.state.name === 'string' && { name: entity.state.name }) }),
+  },
+};
+
+function named({ label, ...data }: JsonObject): JsonObject {
+  return label === undefined ? data : { ...data, name: label };
+}
+
 export function draft(verb: string, data: JsonObject, over: Partial<Draft['meta']> = {}): Draft {
   const meta = {
     action_type: 'update',

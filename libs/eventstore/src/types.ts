@@ -53,12 +53,28 @@ export interface CurrentDocument {
   created_at: string;
   updated_at: string;
   blind_indexes: BlindIndexes;
+  /** Up to which upcast its events were read when it was folded; absent while the entity type has none. */
+  schema_version?: string;
   /** What lists filter by: plain values or blind indexes. */
   keys: Record<string, string | string[]>;
 }
 
-/** What an entity type adds to its fold. Both functions are pure: a rebuild calls them again. */
+/**
+ * A step from one schema version of an entity type's events to the next one. It is applied whenever an older event is read, never to what is
+ * stored. Pure, and total: it bears any patch of its event type, with or without the fields that it looks at. A sealed value stays in its
+ * field, to which it is bound.
+ */
+export interface Upcast {
+  /** The version that follows from it: `1.1`, `1.2`, … */
+  to: string;
+  /** By event type: the data as it would have been written at that version. The others' is the same in both. */
+  events: Readonly<Record<string, (data: JsonObject) => JsonObject>>;
+}
+
+/** What an entity type adds to its fold. All functions are pure: a rebuild calls them again. */
 export interface EntityRules {
+  /** How older events are read; the last one's version is that of new events (`1.0` without any). */
+  upcasts?: readonly Upcast[];
   /** Lookup keys of lists. A deleted entity has none. */
   keys?: (entity: Omit<CurrentDocument, 'keys'>) => Record<string, string | string[]>;
   /** What no other entity may have at the same time. A deleted entity has none. */
@@ -75,8 +91,6 @@ export interface Claim {
 /** What a decision gives: an event without what the store adds. */
 export interface Draft {
   type: string;
-  /** `1.0` when not given. */
-  schema_version?: string;
   data: JsonObject;
   meta: Omit<EventMeta, 'entity_type' | 'entity_id'>;
 }

@@ -1,4 +1,4 @@
-import type { BlindIndexes, Claim, CurrentDocument, EntityRules } from '@biz/eventstore';
+import type { BlindIndexes, Claim, CurrentDocument, EntityRules, Upcast } from '@biz/eventstore';
 import { sha256Hex } from '@biz/json';
 import { type Contract, type MessageModel, type MethodModel, type PersonalField, personalFields, type ServiceModel } from '@biz/protos';
 import type { CallContext } from '@biz/rpc';
@@ -20,6 +20,8 @@ export interface ResourceDefinition<State extends EntityState, Extra, Facts> {
    * the list's request is served: status, a state field, a personal field by its blind index, or one of these.
    */
   lookups?: Readonly<Record<string, (state: State) => string | string[] | undefined>>;
+  /** How events of earlier schema versions are read (docs/versioning.md); the last one's version is that of new events. */
+  upcasts?: readonly Upcast[];
   /** Takes the place of what `unique` and the list's filters would give. */
   rules?: EntityRules;
   /** Personal fields that `decide` and `prepare` need opened; the others hold `{ sealed }`. */
@@ -81,7 +83,7 @@ export function defineResource<State extends EntityState, Extra = never, Facts =
     personal,
     clients: clientLevel(message),
     filters,
-    rules: { ...rulesOf(definition, entityType, personal, filters), ...definition.rules },
+    rules: { ...rulesOf(definition, entityType, personal, filters), ...upcastsOf(definition, entityType), ...definition.rules },
     method: (name) => model.methods.find((method) => method.name === name),
   };
 }
@@ -119,6 +121,15 @@ function rulesOf<State extends EntityState, Extra, Facts>(
         return typeof value === 'string' ? [claimOf(entityType, entity, unique, value)] : [];
       }),
   };
+}
+
+function upcastsOf<State extends EntityState, Extra, Facts>(
+  { entity, upcasts }: Rules<State, Extra, Facts>,
+  entityType: string,
+): Pick<EntityRules, 'upcasts'> {
+  const stray = (upcasts ?? []).flatMap(({ events }) => Object.keys(events)).find((type) => !type.startsWith(`${entityType}.`));
+  if (stray) throw new Error(`${entity}: an upcast is for ${stray}, which is no event of ${entityType}`);
+  return upcasts ? { upcasts } : {};
 }
 
 /** A field as it may be looked up: its blind index when personal, itself when text. */

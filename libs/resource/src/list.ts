@@ -42,8 +42,9 @@ export async function listPage<State extends EntityState, Extra, Facts>(
     .sort({ created_at: 1, _id: 1 })
     .limit(size + 1)
     .toArray();
-  const entities = rows.slice(0, size);
-  const last = entities.at(-1);
+  const found = rows.slice(0, size);
+  const last = found.at(-1);
+  const entities = await parts.store.refreshed(found);
   return { entities, next_page_token: rows.length > size && last ? writeToken(last, bound) : '' };
 }
 

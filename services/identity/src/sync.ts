@@ -78,7 +78,7 @@ function createResync({ store, queue, resyncMs }: SyncOptions): () => Promise<vo
 
 async function concerned(store: EventStore, batch: readonly EventDocument[]): Promise<string[]> {
   const users = new Set<string>();
-  for (const event of batch) for (const id of await usersConcerned(store, event)) users.add(id);
+  for (const event of batch) for (const id of await usersConcerned(store, store.upcast(event))) users.add(id);
   return [...users];
 }
 

@@ -89,7 +89,7 @@ test('what cannot be made right is named, and ends with 1', async () => {
   await write('n-1', { name: 'Cris' });
   await store.events.deleteOne({ stream_id: 'note:n-1', version: 2 });
   const { code, said } = await run([]);
-  expect([code, said]).toEqual([1, expect.stringContaining('lack an event, left as they are: n-1')]);
+  expect([code, said]).toEqual([1, expect.stringContaining('cannot be folded, left as they are: n-1')]);
 });
 
 test.each([

@@ -19,7 +19,7 @@ test('a report is one line a type, with the first ids of what was found', () => 
     '  differ: a b',
     'user: 1 compared, 0 differ, 0 missing, 21 extra',
     '  extra (no events): x … and 20 more',
-    '  lack an event, left as they are: y',
+    '  cannot be folded, left as they are: y',
     'unique values not held: 3',
     '  have a unique value that another entity has: team:z',
   ]);

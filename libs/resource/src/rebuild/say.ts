@@ -24,7 +24,7 @@ export function rebuildLines({ types, claims, duplicates }: RebuildReport): stri
     ...sampleLines('differ', differing),
     ...sampleLines('missing', missing),
     ...sampleLines('extra (no events)', extra),
-    ...sampleLines('lack an event, left as they are', incomplete),
+    ...sampleLines('cannot be folded, left as they are', incomplete),
   ]);
   return [
     ...lines,
