@@ -9,6 +9,7 @@ export type { RebuildOptions } from './rebuild.ts';
 export { createRelay, type Relay, type RelayOptions, type RelaySource } from './relay.ts';
 export { addRestored, type EntityReport, emptyRestoreReport, type RebuildReport, type RestoreReport, type Sample } from './report.ts';
 export type { RestoredEvent } from './restore.ts';
+export { schemaVersionOf } from './schema.ts';
 export { createEventStore, type EventStore, type EventStoreOptions } from './store.ts';
 export type {
   ActionType,
@@ -20,5 +21,6 @@ export type {
   EventDocument,
   EventMeta,
   Idempotency,
+  Upcast,
 } from './types.ts';
 export { startWorker, type Worker, type WorkerOptions } from './worker.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
 import { producerName } from '@biz/envelope';
-import { createRelay, type EventStore, type Mark, publishTo, type RelayOptions } from '@biz/eventstore';
+import { createRelay, type EventStore, type Mark, publishTo, type RelayOptions, startWorker } from '@biz/eventstore';
 import type { Contract } from '@biz/protos';
 import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer, type Handlers, type TlsFiles } from '@biz/rpc';
@@ -40,6 +40,9 @@ export interface FoundationOptions {
   marks?: readonly Mark[];
 }
 
+/** How often folds of an earlier release are looked for, in milliseconds. */
+const REFOLD_MS = 2_000;
+
 /** What every domain service stands on: its store, the keyring, the relay to Kafka, and what closes them. */
 export interface Foundation {
   readonly store: EventStore;
@@ -48,7 +51,7 @@ export interface Foundation {
   readonly tls: TlsFiles;
   /** Closed with the service, before what was opened earlier. */
   use<Part extends Disposable | AsyncDisposable>(part: Part): Part;
-  /** A further reactor to the events, with its own mark and lease. */
+  /** A further reactor to the events, with its own mark and lease; it gets them as today's schema has them. */
   react(options: Pick<RelayOptions, 'mark' | 'deliver'> & Partial<RelayOptions>): void;
   /** Offers the services over gRPC; disposing the answer ends everything. The last step of a start. */
   serve(services: readonly string[], handlers: Handlers): Promise<RunningService>;
@@ -76,17 +79,20 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const deliver = publishTo(bus.producer(), config.AUDIT_TOPIC, identity);
   const entity_types = options.models.map(({ entityType }) => entityType);
   const source = { events: store.events, producer_service: identity.service, entity_types, keeps_events: true };
-  const react: Foundation['react'] = (relay) => void closing.use(createRelay({ store, log, ...relay }));
+  const relay = (given: Parameters<Foundation['react']>[0]) => void closing.use(createRelay({ store, log, ...given }));
   const { TLS_CA_FILE: caFile, TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, TLS_RELOAD_SECONDS: seconds } = config;
   const tls = { caFile, certFile, keyFile, ...(seconds !== undefined && { reloadMs: seconds * 1_000 }) };
   const closing = stack.move();
-  react({ mark: 'published_at', deliver });
+  // what is published is what was written: the audit's proofs are of that
+  relay({ mark: 'published_at', deliver });
+  if (store.hasUpcasts) closing.use(startRefolding(store, log));
   return {
     store,
     keyring,
     environment: config.ENVIRONMENT,
     tls,
-    react,
+    react: ({ deliver: react, ...rest }) =>
+      relay({ ...rest, deliver: (batch, ...given) => react(batch.map(store.upcast), ...given) }),
     use: (part) => closing.use(part),
     serve: (services, handlers) =>
       orDispose(closing, async () => {
@@ -104,6 +110,16 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
       }),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
+}
+
+/** Makes what an earlier release folded again, at once and while that one still runs beside this. One index look-up when there is nothing. */
+function startRefolding(store: EventStore, log: Log): AsyncDisposable {
+  const work = async (stopping: AbortSignal) => {
+    const refolded = await store.refold(stopping);
+    if (refolded > 0) log.info({ refolded }, 'states folded again for the schema of today');
+    return refolded > 0;
+  };
+  return startWorker({ db: store.db, lease: 'refold', work, pollMs: REFOLD_MS, log });
 }
 
 async function orDispose<Result>(stack: AsyncDisposableStack, work: () => Promise<Result>): Promise<Result> {
