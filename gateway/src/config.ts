@@ -108,5 +108,5 @@ export function readGatewayConfig(env: NodeJS.ProcessEnv = process.env) {
   return config;
 }
 
-/** Names of all settings, for the test that the README lists exactly them. */
+/** Names of all settings: `withSecrets` reads those that stand in the secret manager, and a test sees that the README lists exactly them. */
 export const settingNames: readonly string[] = Object.keys(shape);

@@ -3,14 +3,16 @@ import { registerCodecs } from './codecs.ts';
 import { createConsumer } from './consumer.ts';
 import { quietLog } from './kafka-log.ts';
 import { createProducer } from './producer.ts';
-import type { Bus, BusLog, Lag } from './types.ts';
+import type { Bus, BusConnection, BusLog, Lag } from './types.ts';
 
 /** Kafka behind a small port. Nothing is connected before it is used. */
-export function createBus(options: { brokers: string[]; clientId: string; log: BusLog }): Bus {
+export function createBus(options: BusConnection & { clientId: string; log: BusLog }): Bus {
   registerCodecs();
   const kafka = new kafkajs.Kafka({
     brokers: options.brokers,
     clientId: options.clientId,
+    ...(options.tls && { ssl: options.tls.ca === undefined ? true : { ca: [options.tls.ca] } }),
+    ...(options.sasl && { sasl: saslOf(options.sasl) }),
     connectionTimeout: 3_000,
     requestTimeout: 10_000,
     logCreator: quietLog(options.log),
@@ -44,6 +46,11 @@ export function createBus(options: { brokers: string[]; clientId: string; log: B
       await Promise.allSettled(opened.map((part) => part[Symbol.asyncDispose]()));
     },
   };
+}
+
+/** kafkajs has a type for each mechanism. */
+function saslOf({ mechanism, ...credentials }: NonNullable<BusConnection['sasl']>): kafkajs.SASLOptions {
+  return { mechanism, ...credentials } as kafkajs.SASLOptions;
 }
 
 async function withAdmin<T>(kafka: kafkajs.Kafka, work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {

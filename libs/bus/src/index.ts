@@ -2,6 +2,7 @@ export { createBus } from './bus.ts';
 export type {
   Batch,
   Bus,
+  BusConnection,
   BusConsumer,
   BusLog,
   BusProducer,

@@ -6,6 +6,14 @@ export interface BusLog {
   error(fields: object, message: string): void;
 }
 
+/** Where the brokers are, and as whom they are spoken to. */
+export interface BusConnection {
+  readonly brokers: string[];
+  /** TLS, with the authority of the brokers' certificates in PEM when it is not one that Node trusts. Read once: another one needs a restart. */
+  readonly tls?: { readonly ca?: string };
+  readonly sasl?: { readonly mechanism: 'scram-sha-512' | 'scram-sha-256' | 'plain'; readonly username: string; readonly password: string };
+}
+
 export type HeaderValue = Buffer | string | (Buffer | string)[] | undefined;
 
 export interface OutMessage {

@@ -6,12 +6,12 @@ import type { Contract } from '@biz/protos';
 import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer, type Handlers, type TlsFiles } from '@biz/rpc';
 import { createKeyring, type Keyring, readKek } from '@biz/sealing';
-import { connectMongo, type Log, type RunningService } from '@biz/service';
+import { connectMongo, type KafkaConfig, kafkaConnection, type Log, type RunningService } from '@biz/service';
 import { followDatabase } from './health.ts';
 import { openStore, type StoreModels } from './store.ts';
 
 /** The part of a service's configuration that its foundation needs; `serviceShape` of @biz/service and the database's name. */
-export interface FoundationConfig {
+export interface FoundationConfig extends KafkaConfig {
   ENVIRONMENT: string;
   GRPC_LISTEN: string;
   ALLOWED_PEERS: readonly string[];
@@ -22,7 +22,6 @@ export interface FoundationConfig {
   MONGODB_URL: string;
   MONGODB_DATABASE: string;
   KEYRING_DATABASE: string;
-  KAFKA_BROKERS: readonly string[];
   AUDIT_TOPIC: string;
   KEK?: string | undefined;
   KEK_FILE?: string | undefined;
@@ -74,7 +73,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   await Promise.all([keyring.ensureIndexes(), store.ensureIndexes()]);
   const behind = await store.repair();
   if (behind > 0) log.info({ behind }, 'current state repaired from events');
-  const bus = stack.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: name, log }));
+  const bus = stack.use(createBus({ ...kafkaConnection(config), clientId: name, log }));
   const identity = { service: producerName(name), instance: randomUUID() };
   const deliver = publishTo(bus.producer(), config.AUDIT_TOPIC, identity);
   const entity_types = options.models.map(({ entityType }) => entityType);

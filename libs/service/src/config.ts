@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { kafkaShape } from './kafka.ts';
+import { settingOf } from './setting.ts';
 
 /** `host:port` to listen on; port 0 takes a free one. */
 const listen = z.string().regex(/^[^:]+:\d+$/, 'must be host:port');
@@ -43,32 +44,25 @@ export const serviceShape = {
     .transform((text) => text.split(',').filter(Boolean)),
   MONGODB_URL: z.string().min(1),
   KEYRING_DATABASE: z.string().min(1).default('keyring'),
-  KAFKA_BROKERS: z
-    .string()
-    .min(1)
-    .transform((text) => text.split(',')),
+  ...kafkaShape,
   AUDIT_TOPIC: z.string().min(1).default('audit'),
   KEK_FILE: z.string().optional(),
   KEK: z.string().optional(),
 };
 
 /**
- * Reads the environment once against a zod shape. A setting `NAME` may come as `NAME_FILE` (a path whose content is the value), so that
- * secrets need not stand in the environment. Throws one Error that names every fault, without repeating values.
+ * Reads the environment once against a zod shape. A setting `NAME` may come as `NAME_FILE` (a path whose content is the value), and through
+ * `withSecrets` as `NAME_SECRET`, so that secrets need not stand in the environment; in one way only. Throws one Error that names every fault,
+ * without repeating values.
  */
 export function readConfig<Shape extends z.ZodRawShape>(shape: Shape, env: NodeJS.ProcessEnv = process.env): z.output<z.ZodObject<Shape>> {
   const names = Object.keys(shape);
-  const values = Object.fromEntries(names.map((name) => [name, settingOf(name, names, env)]));
+  const settings = names.map((name) => [name, settingOf(name, names, env)] as const);
+  const unread = settings.flatMap(([name, setting]) => ('fault' in setting ? [{ name, fault: setting.fault }] : []));
+  const values = Object.fromEntries(settings.map(([name, setting]) => [name, 'fault' in setting ? undefined : setting.value]));
   const result = z.object(shape).safeParse(values);
-  if (result.success) return result.data;
-  const faults = result.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
-  throw new Error(`The configuration (environment variables) has faults:\n${faults.join('\n')}`);
-}
-
-function settingOf(name: string, names: readonly string[], env: NodeJS.ProcessEnv): string | undefined {
-  const value = env[name];
-  if (value !== undefined && value !== '') return value;
-  const file = env[`${name}_FILE`];
-  if (!file || names.includes(`${name}_FILE`)) return undefined;
-  return readFileSync(file, 'utf8').trim();
+  if (result.success && unread.length === 0) return result.data;
+  const issues = (result.error?.issues ?? []).filter((issue) => !unread.some(({ name }) => name === issue.path[0]));
+  const faults = [...unread.map(({ fault }) => fault), ...issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)];
+  throw new Error(`The configuration (environment variables) has faults:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { idAt, idFromKey, newId, readConfig, serviceShape, traceContext } from './index.ts';
+import { idAt, idFromKey, kafkaConnection, kafkaShape, newId, readConfig, serviceShape, traceContext, withSecrets } from './index.ts';
 
 describe('readConfig', () => {
   const good = {
@@ -34,6 +34,54 @@ describe('readConfig', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'biz-config-')), 'secret');
     writeFileSync(file, 's3cret\n');
     expect(readConfig({ PASSWORD: z.string() }, { PASSWORD_FILE: file })).toEqual({ PASSWORD: 's3cret' });
+    expect(readConfig({ PASSWORD: z.string() }, { PASSWORD_FILE: file, PASSWORD: '' })).toEqual({ PASSWORD: 's3cret' });
+  });
+
+  it('takes a setting in one way only, and names a file that cannot be read', () => {
+    const read = (env: Record<string, string>) => () => readConfig({ PASSWORD: z.string(), KEK: z.string().optional() }, env);
+    expect(read({ PASSWORD: 'hunter2', PASSWORD_FILE: 'x', KEK: '' })).toThrow(/PASSWORD_FILE: PASSWORD is given too; give one of them$/);
+    expect(read({ PASSWORD_FILE: '/nowhere/x', KEK_FILE: '/nowhere' })).toThrow(
+      /PASSWORD_FILE: \/nowhere\/x cannot be read \(ENOENT\)\n {2}KEK_FILE: \/nowhere cannot/,
+    );
+    expect(read({ PASSWORD_SECRET: 'prod/password' })).toThrow(/PASSWORD_SECRET: this program asks no secret manager/);
+    // a setting that ends so is no reference, and neither is a file that a setting is for
+    const shape = { CLIENT: z.string(), CLIENT_SECRET: z.string(), KEK: z.string().optional(), KEK_FILE: z.string() };
+    const given = { CLIENT: 'a', CLIENT_SECRET: 'b', KEK_FILE: 'c' };
+    expect(readConfig(shape, given)).toEqual(given);
+    expect(() => readConfig(shape, { ...given, KEK: 'd' })).toThrow(/KEK_FILE: KEK is given too/);
+  });
+
+  it('reads what stands in no secret manager as it is', async () => {
+    const names = Object.keys(serviceShape);
+    expect(await withSecrets(names, good)).toEqual(good);
+    await expect(withSecrets(names, { ...good, MONGODB_URL_SECRET: 'prod/mongodb' })).rejects.toThrow(
+      /MONGODB_URL_SECRET: MONGODB_URL is given too/,
+    );
+  });
+});
+
+describe('kafkaConnection', () => {
+  const of = (given: Record<string, string>) => () => kafkaConnection(readConfig(kafkaShape, { KAFKA_BROKERS: 'k1:1,k2:2', ...given }));
+  const sasl = { KAFKA_SASL_MECHANISM: 'scram-sha-512', KAFKA_SASL_USERNAME: 'svc', KAFKA_SASL_PASSWORD: 'hunter2' };
+
+  it('is plain unless told otherwise', () => {
+    expect(of({})()).toEqual({ brokers: ['k1:1', 'k2:2'] });
+    expect(of({ KAFKA_TLS: 'true' })()).toEqual({ brokers: ['k1:1', 'k2:2'], tls: {} });
+    const ca = join(mkdtempSync(join(tmpdir(), 'biz-config-')), 'ca.pem');
+    writeFileSync(ca, 'PEM');
+    expect(of({ KAFKA_TLS_CA_FILE: ca, ...sasl })()).toEqual({
+      brokers: ['k1:1', 'k2:2'],
+      tls: { ca: 'PEM' },
+      sasl: { mechanism: 'scram-sha-512', username: 'svc', password: 'hunter2' },
+    });
+  });
+
+  it('says what is missing, and tells no password to whoever listens', () => {
+    const { KAFKA_SASL_USERNAME: _, ...half } = sasl;
+    expect(of(half)).toThrow(/are needed together/);
+    expect(of(half)).not.toThrow(/hunter2/);
+    expect(of({ ...sasl, KAFKA_SASL_MECHANISM: 'plain' })).toThrow(/"plain" tells the password to whoever listens/);
+    expect(of({ ...sasl, KAFKA_SASL_MECHANISM: 'plain', KAFKA_TLS: 'true' })()).toMatchObject({ sasl: { mechanism: 'plain' } });
   });
 });
 

@@ -66,6 +66,9 @@ const shape = {
   VERIFICATION_STALE_SECONDS: seconds(60),
 };
 
+/** Names of all settings: `withSecrets` reads those that stand in the secret manager. */
+export const settingNames: readonly string[] = Object.keys(shape);
+
 /** The only reader of the environment. Throws one Error that names every fault. */
 export function auditConfig(env: NodeJS.ProcessEnv = process.env) {
   return readConfig(shape, env);

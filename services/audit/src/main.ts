@@ -1,6 +1,6 @@
-import { createLog, runProcess } from '@biz/service';
-import { auditConfig } from './config.ts';
+import { createLog, runProcess, withSecrets } from '@biz/service';
+import { auditConfig, settingNames } from './config.ts';
 import { createAudit } from './service.ts';
 
 const log = createLog('audit', process.env.LOG_LEVEL);
-await runProcess(log, () => createAudit(auditConfig(), log));
+await runProcess(log, async () => createAudit(auditConfig(await withSecrets(settingNames)), log));

@@ -18,6 +18,9 @@ export const ownShape = {
   KEYCLOAK_EVENTS_OVERLAP_SECONDS: z.coerce.number().int().min(0).default(15),
 };
 
+/** Names of all settings: `withSecrets` reads those that stand in the secret manager. */
+export const settingNames: readonly string[] = Object.keys({ ...serviceShape, ...ownShape });
+
 /** The environment of this service, read once. Throws an Error that names every fault. */
 export function readServiceConfig(env: NodeJS.ProcessEnv = process.env) {
   return readConfig({ ...serviceShape, ...ownShape }, env);

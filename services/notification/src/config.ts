@@ -41,6 +41,9 @@ export const ownShape = {
   WELCOME_MAX_AGE_HOURS: z.coerce.number().positive().default(24),
 };
 
+/** Names of all settings: `withSecrets` reads those that stand in the secret manager. */
+export const settingNames: readonly string[] = Object.keys({ ...serviceShape, ...ownShape });
+
 /** The environment of this service, read once. Throws an Error that names every fault. */
 export function readServiceConfig(env: NodeJS.ProcessEnv = process.env) {
   return readConfig({ ...serviceShape, ...ownShape }, env);

@@ -1,7 +1,7 @@
 import { createBus } from '@biz/bus';
 import { loadContract } from '@biz/protos';
 import { createResource, openFoundation } from '@biz/resource';
-import type { Log, RunningService } from '@biz/service';
+import { kafkaConnection, type Log, type RunningService } from '@biz/service';
 import type { Config } from './config.ts';
 import { type Send, startDelivery } from './delivery.ts';
 import { defineNotification, storeModel } from './entities.ts';
@@ -33,7 +33,7 @@ export async function startNotification(config: Config, log: Log): Promise<Runni
     const send: Send = (notification, stopping) => webhooks.send(webhookCall(notification), stopping);
     foundation.use(startDelivery({ ...foundation, notifications, channel: 'webhook', send, inParallel: config.WEBHOOK_CONNECTIONS, log }));
   }
-  const bus = foundation.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: 'notification', log }));
+  const bus = foundation.use(createBus({ ...kafkaConnection(config), clientId: 'notification', log }));
   startWelcome({
     ...{ bus, topic: config.AUDIT_TOPIC, groupId: config.CONSUMER_GROUP, keyring: foundation.keyring, notifications, log },
     maxAgeMs: config.WELCOME_MAX_AGE_HOURS * 3_600_000,

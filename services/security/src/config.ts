@@ -23,6 +23,9 @@ export const ownShape = {
   ...streamShape,
 };
 
+/** Names of all settings: `withSecrets` reads those that stand in the secret manager. */
+export const settingNames: readonly string[] = Object.keys({ ...serviceShape, ...ownShape });
+
 /** The environment of this service, read once. Throws an Error that names every fault. */
 export function readServiceConfig(env: NodeJS.ProcessEnv = process.env) {
   const config = readConfig({ ...serviceShape, ...ownShape }, env);

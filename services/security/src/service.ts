@@ -4,7 +4,7 @@ import { producerName } from '@biz/envelope';
 import { createOutbox } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { openFoundation } from '@biz/resource';
-import type { Log, RunningService } from '@biz/service';
+import { kafkaConnection, type Log, type RunningService } from '@biz/service';
 import { openAlerts } from './alerts/alerts.ts';
 import { toldMark } from './alerts/deliver.ts';
 import type { Config } from './config.ts';
@@ -30,7 +30,7 @@ export async function startSecurity(config: Config, log: Log): Promise<RunningSe
       maxBackoffMs: config.FORWARD_MAX_PAUSE_MS,
     }),
   );
-  const bus = foundation.use(createBus({ brokers: [...config.KAFKA_BROKERS], clientId: 'security', log }));
+  const bus = foundation.use(createBus({ ...kafkaConnection(config), clientId: 'security', log }));
   const outbox = foundation.use(
     await createOutbox({
       db: store.db,

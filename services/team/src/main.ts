@@ -1,6 +1,6 @@
-import { createLog, runProcess } from '@biz/service';
-import { readServiceConfig } from './config.ts';
+import { createLog, runProcess, withSecrets } from '@biz/service';
+import { readServiceConfig, settingNames } from './config.ts';
 import { startService } from './service.ts';
 
 const log = createLog('team', process.env.LOG_LEVEL);
-await runProcess(log, () => startService(readServiceConfig(), log));
+await runProcess(log, async () => startService(readServiceConfig(await withSecrets(settingNames)), log));

@@ -45,7 +45,7 @@ export async function rebuildService(
 ): Promise<number> {
   try {
     const given = readArguments(args);
-    const config = readRebuildConfig(subject.name, given, env);
+    const config = await readRebuildConfig(subject.name, given, env);
     const progress = createProgress(print);
     return await connected(config, subject, (store) => work({ subject, store, given, audit: config.audit, print, progress }));
   } catch (error) {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { readConfig, serviceShape } from '@biz/service';
+import { readConfig, serviceShape, withSecrets } from '@biz/service';
 import { z } from 'zod';
 
 export interface RebuildArguments {
@@ -20,9 +20,9 @@ export function readArguments(args: readonly string[]): RebuildArguments {
 }
 
 const stores = { MONGODB_URL: serviceShape.MONGODB_URL, LOG_LEVEL: serviceShape.LOG_LEVEL };
-const { TLS_CA_FILE, TLS_CERT_FILE, TLS_KEY_FILE, SERVICE_ADDRESSES } = serviceShape;
+const { TLS_CA_FILE, TLS_CERT_FILE, TLS_KEY_FILE, TLS_RELOAD_SECONDS, SERVICE_ADDRESSES } = serviceShape;
 const fleet = {
-  ...{ TLS_CA_FILE, TLS_CERT_FILE, TLS_KEY_FILE },
+  ...{ TLS_CA_FILE, TLS_CERT_FILE, TLS_KEY_FILE, TLS_RELOAD_SECONDS },
   SERVICE_ADDRESSES: SERVICE_ADDRESSES.refine((known) => known.audit !== undefined, 'must name the address of audit'),
 };
 
@@ -31,14 +31,24 @@ export interface RebuildConfig {
   MONGODB_URL: string;
   MONGODB_DATABASE: string;
   /** Where the audit is, and as whom it is asked; only when it is. */
-  audit?: { address: string; tls: { caFile: string; certFile: string; keyFile: string } };
+  audit?: { address: string; tls: { caFile: string; certFile: string; keyFile: string; reloadMs: number } };
 }
 
 /** The part of a service's environment that a rebuild needs: no key, no broker. Throws an Error that names every fault. */
-export function readRebuildConfig(process: string, { fromAudit }: RebuildArguments, env: NodeJS.ProcessEnv): RebuildConfig {
+export async function readRebuildConfig(
+  process: string,
+  { fromAudit }: RebuildArguments,
+  given: NodeJS.ProcessEnv,
+): Promise<RebuildConfig> {
+  const env = await withSecrets(Object.keys(stores), given);
   const database = { MONGODB_DATABASE: z.string().min(1).default(process.replaceAll('-', '_')) };
   if (!fromAudit) return readConfig({ ...stores, ...database }, env);
   const { SERVICE_ADDRESSES: addresses, ...read } = readConfig({ ...stores, ...database, ...fleet }, env);
-  const tls = { caFile: read.TLS_CA_FILE, certFile: read.TLS_CERT_FILE, keyFile: read.TLS_KEY_FILE };
+  const tls = {
+    caFile: read.TLS_CA_FILE,
+    certFile: read.TLS_CERT_FILE,
+    keyFile: read.TLS_KEY_FILE,
+    reloadMs: read.TLS_RELOAD_SECONDS * 1_000,
+  };
   return { ...read, audit: { address: addresses.audit ?? '', tls } };
 }

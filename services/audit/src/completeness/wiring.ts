@@ -15,7 +15,12 @@ export function reconcilerParts(
   return {
     ...rest,
     addresses: config.SERVICE_ADDRESSES,
-    tls: { caFile: config.TLS_CA_FILE, certFile: config.TLS_CERT_FILE, keyFile: config.TLS_KEY_FILE },
+    tls: {
+      caFile: config.TLS_CA_FILE,
+      certFile: config.TLS_CERT_FILE,
+      keyFile: config.TLS_KEY_FILE,
+      reloadMs: config.TLS_RELOAD_SECONDS * 1_000,
+    },
     everyMs: config.RECONCILE_EVERY_SECONDS * 1_000,
     fullEveryMs: config.RECONCILE_FULL_EVERY_SECONDS * 1_000,
     graceMs: Math.round(config.RECONCILE_GRACE_SECONDS * 1_000),
