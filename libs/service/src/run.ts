@@ -1,3 +1,4 @@
+import { flushTelemetry } from '@biz/telemetry';
 import type { Log } from './log.ts';
 
 /** A service that runs: where it listens, and how it ends (drains, then closes what it opened). */
@@ -5,6 +6,9 @@ export type RunningService = AsyncDisposable & { readonly address: string };
 
 /** How long a process may take to end after SIGTERM, in milliseconds (fault 24). */
 export const drainMs = 10_000;
+
+/** How long the telemetry that is still held may take of that at the end, in milliseconds; a collector that is away holds nobody up. */
+const flushMs = 2_000;
 
 /**
  * The life of a process: start, tell the supervisor that it is ready, wait for SIGTERM or SIGINT (or for the supervisor to go away),
@@ -14,13 +18,15 @@ export async function runProcess(log: Log, start: () => Promise<RunningService>)
   let service: RunningService | undefined;
   const end = once(async (reason: string, code: number) => {
     log.info({ reason }, 'stopping');
-    setTimeout(() => exit(log, 1, 'did not drain in time'), drainMs).unref();
+    const latest = performance.now() + drainMs;
+    const timer = setTimeout(() => exit(log, 1, 'did not drain in time', latest), drainMs).unref();
     try {
       await service?.[Symbol.asyncDispose]();
-      exit(log, code, 'stopped');
+      clearTimeout(timer);
+      await exit(log, code, 'stopped', latest);
     } catch (error) {
       log.error({ err: error }, 'failed to stop cleanly');
-      exit(log, 1, 'stopped');
+      await exit(log, 1, 'stopped', latest);
     }
   });
   process.on('SIGTERM', () => end('SIGTERM', 0));
@@ -44,9 +50,11 @@ export async function runProcess(log: Log, start: () => Promise<RunningService>)
   }
 }
 
-function exit(log: Log, code: number, message: string): void {
+/** `latest` is when the process must have ended; what it still tells of itself has at least a moment. */
+async function exit(log: Log, code: number, message: string, latest: number): Promise<void> {
   log.info({ code }, message);
   log.flush();
+  await flushTelemetry(Math.max(250, Math.min(flushMs, latest - performance.now())));
   process.exit(code);
 }
 

@@ -32,8 +32,6 @@ export type BatchOptions = {
     /** Those of one message; asked for only where there is a span. */
     readonly attributesOf?: (index: number) => Attributes;
   };
-  /** When the work began, in milliseconds since the epoch; now when not given. */
-  readonly startTime?: number;
 };
 
 /** The `traceparent` that goes into the outgoing message: its span's where there is one, else the one that the message came with. */
@@ -79,7 +77,8 @@ class BatchSpans {
   readonly #batch: Span;
 
   constructor(name: string, options: BatchOptions) {
-    const { count, kind = SpanKind.INTERNAL, attributes, each, startTime = Date.now() } = options;
+    const { count, kind = SpanKind.INTERNAL, attributes, each } = options;
+    const startTime = Date.now();
     this.#options = options;
     this.#began = startTime;
     this.#traces = Array.from({ length: count }, (_, index) => sampled(options.traceparentOf(index)));

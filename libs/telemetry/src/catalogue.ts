@@ -178,6 +178,21 @@ export const catalogue = {
     description: 'For how long the user that waits longest has waited for Keycloak, refusals included; the same from each process',
     labels: [],
   },
+  'nodejs.eventloop.delay.p50': {
+    kind: 'gauge',
+    unit: 's',
+    description: 'How late the event loop came to what was due, half of the times, since the last report',
+    labels: [],
+  },
+  'nodejs.eventloop.delay.p99': { kind: 'gauge', unit: 's', description: 'The same, of 99 in 100', labels: [] },
+  'nodejs.eventloop.delay.max': { kind: 'gauge', unit: 's', description: 'The same, at the worst', labels: [] },
+  'nodejs.eventloop.utilization': {
+    kind: 'gauge',
+    unit: '1',
+    description: 'Share of the time that the event loop was at work; at 1 the process can do no more',
+    labels: [],
+  },
+  'process.memory.usage': { kind: 'gauge', unit: 'By', description: 'Memory of the process (resident set)', labels: [] },
 } as const satisfies Record<string, MetricEntry>;
 
 export type MetricName = keyof typeof catalogue;

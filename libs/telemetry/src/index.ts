@@ -2,5 +2,7 @@ export { SpanKind } from '@opentelemetry/api';
 export { askedOnce } from './asked.ts';
 export { type BatchOptions, type Carry, tracedBatch } from './batch.ts';
 export { catalogue, type Labels, type MetricEntry, type MetricName } from './catalogue.ts';
+export { flushTelemetry } from './lifecycle.ts';
+export { activeIds, sendLog } from './logs.ts';
 export { type Counter, counter, gauge, histogram, type Observed, type Recorder } from './metrics.ts';
 export { errorType, failSpan, linksOf, parentOf, spanContextOf, type TracedOptions, traced, traceparentOf, tracer } from './traced.ts';

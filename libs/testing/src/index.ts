@@ -1,4 +1,5 @@
 export { type Page, type TestBrowser, testBrowser } from './browser.ts';
+export { type ReceivedLog, type ReceivedMetric, type ReceivedSpan, type TestCollector, testCollector } from './collector.ts';
 export { type TestDatabase, testDatabase } from './database.ts';
 export { type Engines, engines } from './engines.ts';
 export { uniqueName } from './names.ts';
