@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 
 /** Groups of commands that run: a build of minutes does not outlive the process that wanted it. */
@@ -26,6 +27,7 @@ export async function run(command: string, args: string[], options: RunOptions =
     env: { ...process.env, ...options.env },
   });
   if (child.pid !== undefined) running.add(child.pid);
+  yieldTo(child.pid, options.priority);
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       if (line.trim() === '') return;
@@ -40,6 +42,16 @@ export async function run(command: string, args: string[], options: RunOptions =
   });
   if (child.pid !== undefined) running.delete(child.pid);
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${tail.join('\n')}`);
+}
+
+/** What it starts later inherits it. One that has ended already, or a system that refuses, is no reason to fail. */
+function yieldTo(pid: number | undefined, priority: number | undefined): void {
+  if (pid === undefined || priority === undefined) return;
+  try {
+    setPriority(pid, priority);
+  } catch {
+    // it runs as everything else does
+  }
 }
 
 /** What the command writes to its output, or undefined when it cannot be run or fails. */
@@ -57,4 +69,6 @@ interface RunOptions {
   cwd?: string;
   env?: Record<string, string>;
   onLine?: (line: string) => void;
+  /** As `nice` has it: from 0, the usual one, to 19, only when nobody else wants the processor. */
+  priority?: number;
 }

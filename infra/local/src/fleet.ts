@@ -12,7 +12,12 @@ const STOP_MS = 12_000;
 export const services: readonly ServiceEntry[] = [
   {
     name: 'audit',
-    env: (fleet) => ({ CHECKPOINT_KEY_FILE: fleet.checkpoints.keyFile, CHECKPOINT_FILE: fleet.checkpoints.file, ...fleet.reconcile }),
+    env: (fleet) => ({
+      CHECKPOINT_KEY_FILE: fleet.checkpoints.keyFile,
+      CHECKPOINT_FILE: fleet.checkpoints.file,
+      ...(fleet.tracesUrl && { ELASTICSEARCH_URL: fleet.tracesUrl }),
+      ...fleet.reconcile,
+    }),
   },
   { name: 'cost-center' },
   { name: 'client-contractor' },
@@ -156,6 +161,10 @@ export interface Fleet {
   mongodbUrl: string;
   kafkaBrokers: string;
   smtpUrl: string;
+  /** Where processes send spans, log records and metrics (OTLP over HTTP), whether anybody listens there yet or not; undefined when telemetry is off. */
+  otlpEndpoint?: string | undefined;
+  /** The Elasticsearch that traces are read from. */
+  tracesUrl?: string | undefined;
   /** The secrets are of the identity service's client and of the one that people log in through. */
   keycloak: { url: string; realm: string; identitySecretFile: string; gatewaySecretFile: string };
   /** Sessions of people are sealed with it. */

@@ -12,7 +12,9 @@ const LONGEST_START_MS = 15 * 60_000;
 
 /** Engines of other tests are not for the fleet. */
 const elsewhere = Object.fromEntries(
-  ['MONGODB_URL', 'KAFKA_BROKERS', 'KEYCLOAK_URL', 'SMTP_URL', 'ELASTICSEARCH_URL', 'POSTGRESQL_URL'].map((name) => [name, '']),
+  ['MONGODB_URL', 'KAFKA_BROKERS', 'KEYCLOAK_URL', 'SMTP_URL', 'ELASTICSEARCH_URL', 'POSTGRESQL_URL', 'OTEL_EXPORTER_OTLP_ENDPOINT'].map(
+    (name) => [name, ''],
+  ),
 );
 
 /**

@@ -14,6 +14,7 @@ const run: RunFile = {
   realm: 'biz',
   client_id: 'biz-cli',
   elasticsearch_url: null,
+    otlp_endpoint: null,
   smtp_url: 'smtp://127.0.0.1:4',
   mail_url: null,
   checkpoint_file: '/checkpoints/audit.jsonl',

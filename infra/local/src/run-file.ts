@@ -11,6 +11,8 @@ export interface RunFile {
   realm: string;
   client_id: string;
   elasticsearch_url: string | null;
+  /** Where spans, log records and metrics can be sent to (OTLP over HTTP). */
+  otlp_endpoint: string | null;
   smtp_url: string | null;
   mail_url: string | null;
   /** The audit's signed checkpoints, kept outside the database. */

@@ -15,17 +15,18 @@ import { localUsers, type RunFile } from './run-file.ts';
 import { keepPublicKey, keptSecret } from './secrets.ts';
 import { seedIdentity } from './seed.ts';
 import type { Supervisor } from './supervisor.ts';
+import { locateTelemetry, type Telemetry } from './telemetry.ts';
 import { ensureTopics } from './topics.ts';
 
 const REALM = 'biz';
 
 /** Chooses where everything will be, and gives the steps that start it. */
 export async function planFleet(options: PlanOptions): Promise<Plan> {
-  const engines = await locateEngines();
-  const fleet = await prepare(options, engines);
+  const [engines, telemetry] = await Promise.all([locateEngines(), locateTelemetry()]);
+  const fleet = await prepare(options, engines, telemetry);
   const { supervisor } = options;
   const steps = [...engineSteps(options, engines, fleet), ...ownSteps(supervisor, fleet)];
-  return { steps, runFile: () => runFileOf(fleet, engines, supervisor) };
+  return { steps, telemetry, runFile: () => runFileOf(fleet, engines, telemetry, supervisor) };
 }
 
 function engineSteps({ supervisor, layout }: PlanOptions, engines: Engines, fleet: Fleet): Step[] {
@@ -77,7 +78,7 @@ function ownSteps(supervisor: Supervisor, fleet: Fleet): Step[] {
 }
 
 /** The run file as things are now. */
-function runFileOf(fleet: Fleet, engines: Engines, supervisor: Supervisor): RunFile {
+function runFileOf(fleet: Fleet, engines: Engines, telemetry: Telemetry, supervisor: Supervisor): RunFile {
   const entries = services.map((service) => {
     const pid = supervisor.processes.get(service.name)?.pid ?? null;
     return [service.name, { grpc: addressOf(fleet, service.name), pid, database: databaseOf(service) }] as const;
@@ -90,7 +91,8 @@ function runFileOf(fleet: Fleet, engines: Engines, supervisor: Supervisor): RunF
     keycloak_url: fleet.keycloak.url,
     realm: REALM,
     client_id: 'biz-cli',
-    elasticsearch_url: fleet.security.ELASTICSEARCH_URL ?? null,
+    elasticsearch_url: telemetry.running().elasticsearchUrl,
+    otlp_endpoint: telemetry.running().otlpEndpoint,
     smtp_url: fleet.smtpUrl,
     mail_url: engines.mail.external ? null : mailPages(engines.mail.ports),
     checkpoint_file: fleet.checkpoints.file,
@@ -104,7 +106,7 @@ async function locateEngines(): Promise<Engines> {
   return { keycloak: keycloakAt, kafka: kafkaAt, mongodb: mongodbAt, mail: mailAt } as Engines;
 }
 
-async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): Promise<Fleet> {
+async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines, telemetry: Telemetry): Promise<Fleet> {
   const names = services.map(({ name }) => name);
   const ports: Record<string, number> = { [gatewayName]: gatewayPort };
   for (const name of names) ports[name] = await freePort();
@@ -127,6 +129,8 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines): 
     mongodbUrl: engines.mongodb.address,
     kafkaBrokers: engines.kafka.address,
     smtpUrl: engines.mail.address,
+    otlpEndpoint: telemetry.otlpEndpoint,
+    tracesUrl: telemetry.elasticsearchUrl,
     keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity, gatewaySecretFile: login },
     sessionKeyFile: process.env.SESSION_KEY_FILE || sessionKey.file,
     webhookKeyFile: process.env.WEBHOOK_KEY_FILE || webhookKey.file,
@@ -174,6 +178,7 @@ async function makeRealm(layout: Layout, fleet: Fleet, located: Located): Promis
 
 export interface Plan {
   steps: Step[];
+  telemetry: Telemetry;
   runFile: () => RunFile;
 }
 

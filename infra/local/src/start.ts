@@ -3,11 +3,12 @@ import { parseArgs } from 'node:util';
 import { exists } from './cache.ts';
 import { layoutOf } from './layout.ts';
 import { freePort, isFree } from './ports.ts';
-import { runSteps } from './progress.ts';
+import { plainProgress, runSteps } from './progress.ts';
 import { removeRunFile, writeRunFile } from './run-file.ts';
 import { type Plan, planFleet } from './run-fleet.ts';
 import { createSupervisor, describe, type News, type Supervisor } from './supervisor.ts';
 import { tableOf } from './table.ts';
+import type { Telemetry } from './telemetry.ts';
 import { tour } from './tour.ts';
 
 const USAGE = 'usage: npm start -- [--reset] [--port 8443] [--no-tour]';
@@ -15,6 +16,8 @@ const layout = layoutOf();
 let supervisor: Supervisor | undefined;
 let plan: Plan | undefined;
 let ending: Promise<never> | undefined;
+/** One after the other: each replaces the file. */
+let writing: Promise<void> = Promise.resolve();
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0, `${signal}, stopping`));
 process.on('disconnect', () => end(0, 'What started this is gone, stopping'));
@@ -32,9 +35,29 @@ async function start(): Promise<void> {
   await runSteps(plan.steps);
   const run = plan.runFile();
   await writeRunFile(layout.runFile, run);
+  void bringUpTelemetry(plan.telemetry, supervisor);
   if (options.tour && !(await exists(layout.toured))) await showTour();
   console.log(`\n${tableOf(run)}\n`);
   console.log(`READY ${run.gateway}`);
+}
+
+/** Beside everything else. Its failing is told, and the fleet runs on without. */
+async function bringUpTelemetry(telemetry: Telemetry, supervisor: Supervisor): Promise<void> {
+  if (telemetry.off !== undefined) console.log(`Telemetry is off: ${telemetry.off}`);
+  if (!telemetry.inBackground) return;
+  const progress = plainProgress('Telemetry');
+  try {
+    await telemetry.bringUp({ folder: layout.folder, supervisor, progress, changed: rewriteRunFile });
+    if (ending === undefined) console.log(`Telemetry is on, at ${telemetry.otlpEndpoint}`);
+  } catch (error) {
+    if (ending === undefined) console.warn(`Telemetry is off: ${messageOf(error)}`);
+  }
+}
+
+function rewriteRunFile(): void {
+  if (plan === undefined || ending !== undefined) return;
+  const now = plan.runFile();
+  writing = writing.then(() => writeRunFile(layout.runFile, now)).catch((error: unknown) => console.warn(`run.json: ${messageOf(error)}`));
 }
 
 /** Its failing is told and no reason to take the fleet down: everything is ready before it begins. */
@@ -88,8 +111,7 @@ function tell(news: News): void {
   if (news.event === 'forced') console.warn(`${news.name} did not end in time and was forced to`);
   if (news.event !== 'back') return;
   console.log(`${news.name} is back`);
-  if (plan !== undefined)
-    writeRunFile(layout.runFile, plan.runFile()).catch((error: unknown) => console.warn(`run.json: ${messageOf(error)}`));
+  rewriteRunFile();
 }
 
 function readOptions(): { reset: boolean; port: number; tour: boolean } {

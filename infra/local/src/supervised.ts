@@ -226,7 +226,7 @@ function isReadyMessage(message: unknown): message is { ready: true; address?: s
 export interface ProcessSpec {
   name: string;
   /** Layers are stopped from the last to the first. */
-  layer: 'engines' | 'services' | 'gateway';
+  layer: 'engines' | 'telemetry' | 'services' | 'gateway';
   command: string;
   args: string[];
   cwd?: string;

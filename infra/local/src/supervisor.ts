@@ -2,7 +2,7 @@ import { claimName, endLeftovers, forgetProcess, notedProcesses } from './proces
 import { type Folders, type ProcessSpec, type Say, Supervised } from './supervised.ts';
 
 const LEFTOVER_GRACE_MS = 15_000;
-const ORDER = ['gateway', 'services', 'engines'] as const;
+const ORDER = ['gateway', 'services', 'telemetry', 'engines'] as const;
 const OWN_NOTE = 'supervisor';
 
 /**
@@ -49,7 +49,7 @@ export class Supervisor implements AsyncDisposable {
     return supervised;
   }
 
-  /** Stops everything in order: the gateway, then services, then engines. Each gets its time, then is forced. Never fails halfway. */
+  /** Stops everything in order: the gateway, then services, what takes their telemetry, then engines. Each gets its time, then is forced. Never fails halfway. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stopAll();
     return this.#stopped;

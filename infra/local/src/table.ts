@@ -10,6 +10,7 @@ export function tableOf(run: RunFile): string {
     ['mongodb', run.mongodb_url],
     ['kafka', run.kafka_brokers],
     ['elasticsearch', run.elasticsearch_url],
+    ['telemetry', run.otlp_endpoint],
     ['smtp', run.smtp_url],
     ['mails', run.mail_url],
     ...Object.entries(run.services).map(([name, service]): [string, string] => [name, `${service.grpc} (database ${service.database})`]),

@@ -2,48 +2,32 @@
 // first round: for a job that runs by a clock.
 import { parseArgs } from 'node:util';
 import { createLog, runProcess } from '@biz/service';
-import { telemetryClient } from './client.ts';
 import { otelConfig } from './config.ts';
-import { applyRetention, startRetention } from './retention.ts';
+import { applyRetention } from './retention.ts';
+import { keepStore, keptBy, openStore } from './store.ts';
 import { installTemplates } from './templates.ts';
 
 const { values } = parseArgs({ options: { once: { type: 'boolean', default: false } } });
 const log = createLog('telemetry-store', process.env.LOG_LEVEL);
 
-if (values.once) {
-  const { client, kept } = open();
-  await installTemplates(client);
-  log.info({ deleted: await applyRetention(client, kept) }, 'templates are in place, what is past its time is deleted');
-  await client.close();
-} else {
-  await runProcess(log, async () => {
-    const { client, kept, everyMs, address } = open();
-    await installTemplates(client);
-    const retention = startRetention(client, { ...kept, everyMs, log });
-    return {
-      address,
-      async [Symbol.asyncDispose]() {
-        await retention[Symbol.asyncDispose]();
-        await client.close();
-      },
-    };
-  });
+if (values.once) await once();
+else await runProcess(log, stay);
+
+async function stay() {
+  const config = otelConfig();
+  const kept = await keepStore(config, log);
+  // without what stands before an @: it may be a password
+  const address = config.ELASTICSEARCH_URL.replaceAll(/\/\/[^@,/]*@/g, '//');
+  return { address, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() };
 }
 
-function open() {
+async function once(): Promise<void> {
   const config = otelConfig();
-  const client = telemetryClient({
-    url: config.ELASTICSEARCH_URL,
-    apiKey: config.ELASTICSEARCH_API_KEY,
-    username: config.ELASTICSEARCH_USERNAME,
-    password: config.ELASTICSEARCH_PASSWORD,
-    caFile: config.ELASTICSEARCH_CA_FILE,
-  });
-  return {
-    client,
-    kept: { keepDays: config.TELEMETRY_KEEP_DAYS, namespace: config.TELEMETRY_NAMESPACE },
-    everyMs: config.RETENTION_EVERY_SECONDS * 1_000,
-    // without what stands before an @: it may be a password
-    address: config.ELASTICSEARCH_URL.replaceAll(/\/\/[^@,/]*@/g, '//'),
-  };
+  const client = openStore(config);
+  try {
+    await installTemplates(client);
+    log.info({ deleted: await applyRetention(client, keptBy(config)) }, 'templates are in place, what is past its time is deleted');
+  } finally {
+    await client.close();
+  }
 }

@@ -6,6 +6,7 @@ import { type Engine, portOf } from '../engine.ts';
 import { tool } from '../tools.ts';
 
 const VERSION = '8.19.21';
+const folderName = `elasticsearch-${VERSION}`;
 const recipe = join(import.meta.dirname, '..', '..', 'engines', 'elasticsearch');
 const JVM = [
   '-Xms512m',
@@ -18,7 +19,7 @@ const JVM = [
 
 /**
  * Elasticsearch, one node, from its jars and a launcher of one file: the engine itself without its modules (no scripts, no ingest pipelines, no
- * security). Tests that need one start it; `npm start` does not.
+ * security). `npm start` has it for telemetry.
  */
 export const elasticsearch: Engine = {
   name: 'elasticsearch',
@@ -34,7 +35,7 @@ export const elasticsearch: Engine = {
     await tool('java', 'run Elasticsearch', progress);
     const home = await cached({
       root: cache,
-      name: `elasticsearch-${VERSION}`,
+      name: folderName,
       proof: join('classes', 'Launcher.class'),
       progress,
       async make(folder) {
@@ -70,3 +71,8 @@ export const elasticsearch: Engine = {
     };
   },
 };
+
+/** Where it is kept in the cache. */
+export function elasticsearchFolder(cache: string): string {
+  return join(cache, folderName);
+}
