@@ -13,14 +13,18 @@ const rootTools = new Set(['vitest']);
 type Package = { name: string; dir: string; declared: Set<string> };
 
 const sources = globSync(
-  ['protos', 'libs/*', 'services/*', 'gateway', 'infra/local', 'infra/otel', 'bench'].map((dir) => `${dir}/**/*.ts`),
+  ['protos', 'libs/*', 'services/*', 'gateway', 'infra/docker', 'infra/kibana', 'infra/local', 'infra/otel', 'infra/setup', 'bench'].map(
+    (dir) => `${dir}/**/*.ts`,
+  ),
   {
     exclude: (path) => /node_modules|dist|\.local|generated/.test(path),
   },
 ).sort();
 
 const packages = globSync(
-  ['protos', 'libs/*', 'services/*', 'gateway', 'infra/local', 'infra/otel', 'bench'].map((dir) => `${dir}/package.json`),
+  ['protos', 'libs/*', 'services/*', 'gateway', 'infra/docker', 'infra/kibana', 'infra/local', 'infra/otel', 'infra/setup', 'bench'].map(
+    (dir) => `${dir}/package.json`,
+  ),
 ).map((file): Package => {
   const manifest = JSON.parse(readFileSync(file, 'utf8'));
   const declared = [manifest.dependencies, manifest.devDependencies].flatMap((part) => Object.keys(part ?? {}));

@@ -1,5 +1,10 @@
+export { type Fleet, gatewayName, gatewaySpec, type ServiceEntry, serviceSpec, services } from './fleet.ts';
 export { type LaunchedFleet, launchFleet } from './launch.ts';
 export { layoutOf, repository } from './layout.ts';
+export { seeder } from './people.ts';
 export { makeSigningKey, realmOf } from './realm.ts';
 export { type RunFile, readRunFile } from './run-file.ts';
+export { keepPublicKey, keptSecret } from './secrets.ts';
+export { seedIdentity } from './seed.ts';
 export { type Tool, tool } from './tools.ts';
+export { ensureTopics } from './topics.ts';

@@ -1,0 +1,2 @@
+export { importObjects } from './import.ts';
+export { objectFiles, objectsOf, type SavedObject } from './objects.ts';

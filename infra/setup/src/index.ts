@@ -1,0 +1,2 @@
+export { type CommandName, shapes } from './config.ts';
+export { keyFolders, makeKeys } from './keys.ts';
