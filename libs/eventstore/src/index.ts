@@ -4,7 +4,7 @@ export { claimsOf, evolve, nextEventId, type RulesByType, streamId } from './fol
 export { createLease, type Lease } from './lease.ts';
 export { createOutbox, type Doer, type Outbox, type OutboxOptions, type OwnEvent } from './outbox.ts';
 export type { Mark, StoreLog } from './parts.ts';
-export { publishTo, type Sender } from './publish.ts';
+export { publishSpans, publishTo, type Sender } from './publish.ts';
 export type { RebuildOptions } from './rebuild.ts';
 export { createRelay, type Relay, type RelayOptions, type RelaySource } from './relay.ts';
 export { addRestored, type EntityReport, emptyRestoreReport, type RebuildReport, type RestoreReport, type Sample } from './report.ts';

@@ -3,7 +3,7 @@ import type { JsonObject } from '@biz/json';
 import { BSON, type Collection, type Db, MongoBulkWriteError } from 'mongodb';
 import { nextEventId, streamId } from './fold.ts';
 import type { StoreLog } from './parts.ts';
-import { publishTo, type Sender } from './publish.ts';
+import { publishSpans, publishTo, type Sender } from './publish.ts';
 import { createRelay, type RelaySource } from './relay.ts';
 import type { ActionType, EventDocument } from './types.ts';
 
@@ -112,6 +112,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     mark: 'published_at',
     lease: collection === 'events' ? 'outbox' : collection,
     deliver: publishTo(producer, topic, identity),
+    ...publishSpans(topic),
     ...(pollMs !== undefined && { pollMs }),
     log,
   });

@@ -1,4 +1,6 @@
 import { envelopeOf } from '@biz/envelope';
+import { type Carry, SpanKind } from '@biz/telemetry';
+import type { RelayOptions } from './relay.ts';
 import type { EventDocument } from './types.ts';
 
 /** The part of a bus producer that publishing needs. */
@@ -17,11 +19,33 @@ export function publishTo(
   producer: Sender,
   topic: string,
   identity: { service: string; instance: string },
-): (batch: EventDocument[]) => Promise<void> {
-  return async (batch) => {
-    const messages = batch.map((event) => envelopeOf(event, { ...identity, ...(event.producer && { service: event.producer }) }));
+): (batch: EventDocument[], signal?: AbortSignal, carry?: Carry) => Promise<void> {
+  return async (batch, _, carry) => {
+    const messages = batch.map((event, index) => messageOf(event, identity, carry?.(index)));
     for (const chunk of chunks(messages)) await producer.send(topic, chunk);
   };
+}
+
+function messageOf(event: EventDocument, identity: { service: string; instance: string }, traceparent: string | undefined) {
+  const message = envelopeOf(event, { ...identity, ...(event.producer && { service: event.producer }) });
+  if (traceparent !== undefined) message.headers.traceparent = traceparent;
+  return message;
+}
+
+/** What publishing to a topic is called in traces: a batch, and in each event's own trace the span that its message carries on. */
+export function publishSpans(topic: string): Required<Pick<RelayOptions, 'span' | 'each'>> {
+  const attributes = {
+    'messaging.system': 'kafka',
+    'messaging.operation.name': 'send',
+    'messaging.operation.type': 'send',
+    'messaging.destination.name': topic,
+  };
+  const attributesOf = ({ type, meta }: EventDocument) => ({
+    'biz.event_type': type,
+    'biz.entity_type': meta.entity_type,
+    ...(meta.company_id !== null && { 'biz.company_id': meta.company_id }),
+  });
+  return { span: 'relay publish', each: { name: `send ${topic}`, kind: SpanKind.PRODUCER, attributes, attributesOf } };
 }
 
 /** Consecutive runs that each stay below the limit: in order, so that a stream's events are. */

@@ -1,17 +1,31 @@
+import { type BatchOptions, type Carry, tracedBatch } from '@biz/telemetry';
 import { createLease } from './lease.ts';
 import { type Mark, type StoreLog, undone } from './parts.ts';
+import { measured, watchLag } from './relay-metrics.ts';
 import type { EventStore } from './store.ts';
 import type { EventDocument } from './types.ts';
 
 /** What a relay needs of a store; an outbox whose events are folded nowhere is one, too. */
 export type RelaySource = Pick<EventStore, 'db' | 'events' | 'ensureCurrent' | 'onAppend'>;
 
+/** The span that an event has in its own trace while a batch is delivered. */
+export interface EventSpan extends Omit<NonNullable<BatchOptions['each']>, 'attributesOf'> {
+  readonly attributesOf: (event: EventDocument) => Record<string, string>;
+}
+
 export interface RelayOptions {
   store: RelaySource;
   /** Which events are still to be delivered: those where this is null. */
   mark: Mark;
-  /** Resolves when the whole batch is delivered for good; a batch may come again, so it has the same effect twice as once. */
-  deliver: (batch: EventDocument[], signal: AbortSignal) => Promise<void>;
+  /**
+   * Resolves when the whole batch is delivered for good; a batch may come again, so it has the same effect twice as once. `carry` gives what
+   * stands in the `traceparent` header of the message about the event at this place.
+   */
+  deliver: (batch: EventDocument[], signal: AbortSignal, carry: Carry) => Promise<void>;
+  /** What a batch is called in traces: `relay <mark>` when not given. */
+  span?: string;
+  /** The span of each event in its own trace; none when not given. */
+  each?: EventSpan;
   /** Name of the lease: one relay of this name is active in the database. The mark when not given. */
   lease?: string;
   batchSize?: number;
@@ -43,7 +57,7 @@ const LAG_LIMIT = 10_000;
  */
 export function createRelay(options: RelayOptions): Relay {
   const { store, mark, pollMs = 500, maxBackoffMs = 10_000, leaseMs = 5_000, log } = options;
-  const lease = createLease({ db: store.db, name: options.lease ?? mark, leaseMs });
+  const lease = createLease({ db: store.db, name: leaseOf(options), leaseMs });
   const stopping = new AbortController();
   const givingUp = new AbortController();
   const bell = createBell();
@@ -67,8 +81,10 @@ export function createRelay(options: RelayOptions): Relay {
   }
 
   const running = run();
+  const watched = watchLag(leaseOf(options), () => lag(store, mark));
   async function stop(): Promise<void> {
     stopping.abort();
+    watched[Symbol.dispose]();
     unlisten();
     bell.ring();
     const patience = setTimeout(() => givingUp.abort(), STOP_PATIENCE_MS);
@@ -80,15 +96,34 @@ export function createRelay(options: RelayOptions): Relay {
 
 /** Delivers and marks one batch; true when there may be more at once. */
 async function deliverNext(options: RelayOptions, signal: AbortSignal): Promise<boolean> {
-  const { store, mark, deliver, batchSize = 500 } = options;
+  const { store, mark, batchSize = 500, each, span = `relay ${mark}` } = options;
   const found = await store.events.find(undone(mark)).sort({ _id: 1 }).limit(batchSize).toArray();
   if (found.length === 0) return false;
   const batch = await inOrder(store, mark, found);
   if (batch.length === 0) return true;
-  await store.ensureCurrent(batch);
-  await unlessAborted(signal, deliver(batch, signal));
-  await store.events.updateMany({ _id: { $in: batch.map(({ _id }) => _id) } }, { $set: { [mark]: new Date() } });
+  const at = (index: number) => batch[index] as EventDocument;
+  const spans = {
+    count: batch.length,
+    traceparentOf: (index: number) => at(index).meta.traceparent,
+    ...(each && { each: { ...each, attributesOf: (index: number) => each.attributesOf(at(index)) } }),
+  };
+  await tracedBatch(span, spans, (carry) => measured(leaseOf(options), batch.length, () => deliverAndMark(options, batch, signal, carry)));
   return found.length === batchSize || batch.length < found.length;
+}
+
+async function deliverAndMark(
+  { store, mark, deliver }: RelayOptions,
+  batch: EventDocument[],
+  signal: AbortSignal,
+  carry: Carry,
+): Promise<void> {
+  await store.ensureCurrent(batch);
+  await unlessAborted(signal, deliver(batch, signal, carry));
+  await store.events.updateMany({ _id: { $in: batch.map(({ _id }) => _id) } }, { $set: { [mark]: new Date() } });
+}
+
+function leaseOf({ lease, mark }: RelayOptions): string {
+  return lease ?? mark;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createBus } from '@biz/bus';
 import { producerName } from '@biz/envelope';
-import { createRelay, type EventStore, type Mark, publishTo, type RelayOptions, startWorker } from '@biz/eventstore';
+import { createRelay, type EventStore, type Mark, publishSpans, publishTo, type RelayOptions, startWorker } from '@biz/eventstore';
 import type { Contract } from '@biz/protos';
 import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer, type Handlers, type TlsFiles } from '@biz/rpc';
@@ -83,7 +83,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const tls = { caFile, certFile, keyFile, ...(seconds !== undefined && { reloadMs: seconds * 1_000 }) };
   const closing = stack.move();
   // what is published is what was written: the audit's proofs are of that
-  relay({ mark: 'published_at', deliver });
+  relay({ mark: 'published_at', deliver, ...publishSpans(config.AUDIT_TOPIC) });
   if (store.hasUpcasts) closing.use(startRefolding(store, log));
   return {
     store,
