@@ -99,6 +99,8 @@ const logRules = new Map<string, Rule>(
 const labelRules = new Map<string, Rule>(
   Object.entries({
     ...shared,
+    'feature_flag.key': word,
+    'feature_flag.result.reason': word,
     'biz.cache.result': text(/^(?:hit|miss)$/),
     'v8js.gc.type': word,
   } satisfies Record<string, Rule>),

@@ -178,6 +178,12 @@ export const catalogue = {
     description: 'For how long the user that waits longest has waited for Keycloak, refusals included; the same from each process',
     labels: [],
   },
+  'biz.flags.evaluations': {
+    kind: 'counter',
+    unit: '{evaluation}',
+    description: 'Feature flags asked for, and why they have their value; with an error type it was the default in code',
+    labels: ['feature_flag.key', 'feature_flag.result.reason', 'error.type'],
+  },
   'nodejs.eventloop.delay.p50': {
     kind: 'gauge',
     unit: 's',
