@@ -1,9 +1,11 @@
-import { AppError, toAppError } from '@biz/errors';
+import { toAppError } from '@biz/errors';
 import type { Contract, MethodModel } from '@biz/protos';
-import { Client, type ClientReadableStream, type MethodDefinition, type ServiceDefinition, type ServiceError } from '@grpc/grpc-js';
-import { type CallContext, contextMetadata } from './context.ts';
+import { Client, type ServiceDefinition } from '@grpc/grpc-js';
+import { Calling, type Wire } from './calling.ts';
+import type { CallContext } from './context.ts';
 import { clientOptions, limits } from './limits.ts';
-import { fromServiceError } from './status.ts';
+import { createRetries, type Retry } from './retry.ts';
+import { targetOf } from './target.ts';
 import { clientCredentials, type TlsFiles } from './tls.ts';
 
 export type RpcClientOptions = {
@@ -12,15 +14,20 @@ export type RpcClientOptions = {
   readonly service: string;
   /** The process that is meant, for a service that every process offers; otherwise the package of the service names it. */
   readonly process?: string;
-  /** `host:port`, or any target that grpc-js resolves (`dns:///name:port`). */
+  /** `host:port`, several of one service with `|` between, or any target that grpc-js resolves (`dns:///name:port`). Calls take turns. */
   readonly address: string;
   readonly tls: TlsFiles;
+  /** Told of each call that is made again. */
+  readonly onRetry?: (retry: Retry) => void;
 };
 
 export type RpcCallOptions = { readonly signal?: AbortSignal; readonly deadline?: Date };
 
 export type RpcClient = Disposable & {
-  /** Calls a method; resolves to the decoded answer, rejects with AppError. Every call has a deadline. */
+  /**
+   * Calls a method; resolves to the decoded answer, rejects with AppError. Every call has a deadline. One that was not begun is made again, and
+   * so is one that can be repeated (see isRepeatable) when it was lost in the middle.
+   */
   call<Answer extends object>(method: string, request: object, context: CallContext, options?: RpcCallOptions): Promise<Answer>;
   /**
    * Calls a method that answers with a stream, once the first message is asked for. No more messages are taken from the server than are
@@ -32,15 +39,16 @@ export type RpcClient = Disposable & {
   ready(ms: number): Promise<void>;
 };
 
-/** A client for one service of the fleet over mutual TLS. It connects at the first call and again by itself. */
+/** A client for one service of the fleet over mutual TLS. It connects at the first call and again by itself, to every instance. */
 export function createRpcClient(options: RpcClientOptions): RpcClient {
   const model = options.contract.service(options.service);
   const definition = options.contract.packageDefinition[options.service] as ServiceDefinition;
   const process = options.process ?? model.process;
-  const client = new Client(options.address, clientCredentials(options.tls, process), {
+  const client = new Client(targetOf(options.address), clientCredentials(options.tls, process), {
     ...clientOptions,
     'grpc.ssl_target_name_override': process,
   });
+  const calling = new Calling(client, createRetries(), options.onRetry);
   const methods = new Map(model.methods.map((method) => [method.name, method]));
   const find = (name: string, streamed: boolean): { method: MethodModel; wire: Wire } => {
     const method = methods.get(name);
@@ -49,32 +57,16 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
     if (method.responseStream !== streamed) throw new Error(`${method.path} answers with ${streamed ? 'one message' : 'a stream'}.`);
     return { method, wire };
   };
+  const asked = (name: string, streamed: boolean, request: object, context: CallContext, { deadline, signal }: RpcCallOptions) => {
+    const found = find(name, streamed);
+    return { ...found, request, context, deadline: deadlineOf(found.method, deadline), signal };
+  };
   return {
-    call: (name, request, context, callOptions = {}) => {
-      const { method, wire } = find(name, false);
-      return new Promise((resolve, reject) => {
-        const deadline = deadlineOf(method, callOptions.deadline);
-        const done = (error: ServiceError | null, answer?: object) => {
-          callOptions.signal?.removeEventListener('abort', cancel);
-          if (error) reject(fromServiceError(error));
-          else resolve(answer as never);
-        };
-        const { path, requestSerialize, responseDeserialize } = wire;
-        const metadata = contextMetadata(context);
-        const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, { deadline }, done);
-        const cancel = () => call.cancel();
-        if (callOptions.signal?.aborted) cancel();
-        callOptions.signal?.addEventListener('abort', cancel, { once: true });
-      });
-    },
+    call: (name, request, context, callOptions = {}) => calling.unary(asked(name, false, request, context, callOptions)) as Promise<never>,
     stream: (name, request, context, callOptions = {}) => {
-      const { method, wire } = find(name, true);
-      const start = () => {
-        const deadline = deadlineOf(method, callOptions.deadline);
-        const { path, requestSerialize, responseDeserialize } = wire;
-        return client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, contextMetadata(context), { deadline });
-      };
-      return messagesOf(start, callOptions.signal) as AsyncIterable<never>;
+      find(name, true);
+      const start = () => calling.stream(asked(name, true, request, context, callOptions));
+      return { [Symbol.asyncIterator]: start } as AsyncIterable<never>;
     },
     ready: (ms) =>
       new Promise((resolve, reject) => {
@@ -84,27 +76,6 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
       }),
     [Symbol.dispose]: () => client.close(),
   };
-}
-
-type Wire = MethodDefinition<object, object>;
-
-async function* messagesOf(start: () => ClientReadableStream<object>, signal: AbortSignal | undefined): AsyncGenerator<object> {
-  const call = start();
-  const cancel = () => call.cancel();
-  call.on('error', () => {}); // one that comes when nobody reads any more, such as that of our own cancelling
-  signal?.addEventListener('abort', cancel, { once: true });
-  if (signal?.aborted) cancel();
-  try {
-    for await (const message of call) {
-      if (signal?.aborted) throw new AppError('cancelled', 'The call was cancelled.');
-      yield message;
-    }
-  } catch (error) {
-    throw error instanceof AppError ? error : fromServiceError(error as ServiceError);
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-    call.cancel();
-  }
 }
 
 /** The earlier of the caller's own deadline and the method's. */

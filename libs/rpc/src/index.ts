@@ -6,6 +6,8 @@ export { createRpcClient, type RpcCallOptions, type RpcClient, type RpcClientOpt
 export { type CallContext, contextKey, everyCompany, serviceContext, spansCompanies } from './context.ts';
 export { reportServing } from './healthy.ts';
 export { limits as rpcLimits } from './limits.ts';
+export type { Retry } from './retry.ts';
 export { createRpcServer, type RpcServer } from './server.ts';
 export { fromServiceError, statusOf } from './status.ts';
+export { addressesIn, targetOf } from './target.ts';
 export { clientCredentials, processOf, type TlsFiles } from './tls.ts';

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AppError } from '@biz/errors';
+import type { MethodModel } from '@biz/protos';
 import { Server, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
-import type { CallScope, RpcServerOptions } from './call.ts';
+import type { RpcServerOptions } from './call.ts';
 import { serverOptions } from './limits.ts';
-import { implementation } from './serving.ts';
+import { stopping } from './loss.ts';
+import { implementation, type Work } from './serving.ts';
 import { serverCredentials } from './tls.ts';
 
 export type RpcServer = AsyncDisposable & {
@@ -26,11 +27,11 @@ const abortedMs = 1_000;
  */
 export async function createRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const server = new Server(serverOptions);
-  const atWork = new Set<CallScope>();
+  const work: Work = { calls: new Map(), stopping: false };
   for (const name of options.services) {
     const definition = options.contract.packageDefinition[name] as ServiceDefinition | undefined;
     if (!definition) throw new Error(`The contract has no service ${name}.`);
-    const methods = options.contract.service(name).methods.map((method) => [method.name, implementation(method, options, atWork)]);
+    const methods = options.contract.service(name).methods.map((method) => [method.name, implementation(method, options, work)]);
     server.addService(definition, Object.fromEntries(methods) as UntypedServiceImplementation);
   }
   const health = new HealthImplementation(Object.fromEntries(['', ...options.services].map((name) => [name, 'SERVING' as const])));
@@ -45,7 +46,7 @@ export async function createRpcServer(options: RpcServerOptions): Promise<RpcSer
     setServing,
     async [Symbol.asyncDispose]() {
       setServing(false);
-      await drain(server, atWork);
+      await drain(server, work);
     },
   };
 }
@@ -60,18 +61,26 @@ function bind(server: Server, options: RpcServerOptions): Promise<number> {
 }
 
 /**
- * Takes no new call and waits for those at work; what is not done in time is aborted and told so (a stream's caller can go on elsewhere).
- * Handlers have ended when this resolves, so that what they use may be closed, unless they ignore being aborted.
+ * Takes no new call and waits for those at work; what is not done in time is aborted and told so (a stream's caller can go on elsewhere), a
+ * stream that has no end of its own at once. Handlers have ended when this resolves, so that what they use may be closed, unless they
+ * ignore being aborted.
  */
-async function drain(server: Server, atWork: ReadonlySet<CallScope>): Promise<void> {
+async function drain(server: Server, work: Work): Promise<void> {
+  work.stopping = true;
+  for (const [scope, method] of work.calls) if (isEndless(method)) scope.abort(stopping);
   const abort = setTimeout(() => {
-    for (const scope of atWork) scope.abort(new AppError('unavailable', 'The service is stopping; try again in a moment.'));
+    for (const scope of work.calls.keys()) scope.abort(stopping);
   }, drainMs);
   const force = setTimeout(() => server.forceShutdown(), drainMs + abortedMs);
   await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
   clearTimeout(abort);
   clearTimeout(force);
   const stop = new AbortController();
-  await Promise.race([Promise.all([...atWork].map(({ closed }) => closed)), sleep(abortedMs, undefined, stop)]);
+  await Promise.race([Promise.all([...work.calls.keys()].map(({ closed }) => closed)), sleep(abortedMs, undefined, stop)]);
   stop.abort();
+}
+
+/** Server-Sent Events: what is continued by `Last-Event-ID` goes on until somebody ends it. */
+function isEndless({ responseStream, request }: MethodModel): boolean {
+  return responseStream && request.fields.some(({ rules }) => rules.header === 'last-event-id');
 }

@@ -14,16 +14,25 @@ import {
 } from './call.ts';
 import { readContext } from './context.ts';
 import { limits } from './limits.ts';
+import { markLoss, stopping } from './loss.ts';
 import { statusOf } from './status.ts';
 
 type Unary = ServerUnaryCall<object, object>;
 type Streamed = ServerWritableStream<object, object>;
 
-/** What grpc-js calls for a method. `atWork` has every call whose handler is not done, streams until their end. Throws without a handler. */
-export function implementation(method: MethodModel, options: RpcServerOptions, atWork: Set<CallScope>) {
+/** What a server has in hand. */
+export type Work = {
+  /** Every call whose handler is not done, streams until their end. */
+  readonly calls: Map<CallScope, MethodModel>;
+  /** No further call is begun. */
+  stopping: boolean;
+};
+
+/** What grpc-js calls for a method. Throws without a handler. */
+export function implementation(method: MethodModel, options: RpcServerOptions, work: Work) {
   const handler = options.handlers[method.name];
   if (!handler) throw new Error(`${method.path} has no handler.`);
-  const serve = serving(method, options, atWork);
+  const serve = serving(method, options, work);
   if (method.responseStream) {
     return (stream: Streamed) =>
       serve(
@@ -45,28 +54,32 @@ export function implementation(method: MethodModel, options: RpcServerOptions, a
 }
 
 /** What calls of either kind have in common: counted, checked, logged, and every error told as a status with details. */
-function serving(method: MethodModel, options: RpcServerOptions, atWork: Set<CallScope>) {
+function serving(method: MethodModel, options: RpcServerOptions, work: Work) {
   return async (raw: RawCall, answer: (call: Call) => Promise<void>, refuse: (status: StatusObject) => void): Promise<void> => {
+    // said as not begun: whoever calls may go elsewhere at once
+    if (work.stopping) return refuse(markLoss(statusOf(stopping), 'refused'));
+    if (work.calls.size >= limits.callsInFlight) return refuse(markLoss(statusOf(tooMany), 'refused'));
     const started = performance.now();
     const scope = callScope(raw, method);
-    atWork.add(scope);
+    work.calls.set(scope, method);
     try {
-      if (atWork.size > limits.callsInFlight) throw new AppError('unavailable', 'Too many calls at work; try again in a moment.');
       const call = admit(raw, method, options, scope);
       await answer(call);
       options.log.debug({ rpc: method.path, trace_id: call.context.trace_id, ms: elapsed(started) }, 'answered');
     } catch (thrown) {
       const error = errorOf(thrown, scope.signal);
-      refuse(statusOf(error));
+      refuse(scope.signal.reason === stopping ? markLoss(statusOf(error), 'lost') : statusOf(error));
       const entry = { rpc: method.path, code: error.code, trace_id: traceOf(raw), ms: elapsed(started) };
       if (error.code === 'internal' || error.code === 'unavailable') options.log.error({ ...entry, err: error.cause ?? error }, 'failed');
       else options.log.info(entry, 'refused');
     } finally {
-      atWork.delete(scope);
+      work.calls.delete(scope);
       scope.close();
     }
   };
 }
+
+const tooMany = new AppError('unavailable', 'Too many calls at work; try again in a moment.');
 
 /**
  * Sends message after message. The next one is not pulled while the caller has not taken the ones before it (grpc-js keeps 16); ends the

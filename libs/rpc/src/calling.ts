@@ -1,0 +1,134 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { AppError } from '@biz/errors';
+import type { MethodModel } from '@biz/protos';
+import type { Client, ClientReadableStream, MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import { type CallContext, contextMetadata } from './context.ts';
+import { lossOf } from './loss.ts';
+import { isRepeatable, type Loss, type Retries, type Retry } from './retry.ts';
+import { fromServiceError } from './status.ts';
+
+export type Wire = MethodDefinition<object, object>;
+
+/** A call to be made, as often as its deadline lasts and the rule for retries allows. */
+export type Asked = {
+  readonly method: MethodModel;
+  readonly wire: Wire;
+  readonly request: object;
+  readonly context: CallContext;
+  readonly deadline: Date;
+  readonly signal: AbortSignal | undefined;
+};
+
+/** How one attempt failed; `loss` when no service answered. */
+class Failed {
+  readonly error: AppError;
+  readonly loss: Loss | undefined;
+
+  constructor(error: AppError, loss: Loss | undefined) {
+    this.error = error;
+    this.loss = loss;
+  }
+}
+
+/** Makes calls on one channel, again where that is safe. */
+export class Calling {
+  readonly #client: Client;
+  readonly #retries: Retries;
+  readonly #onRetry: ((retry: Retry) => void) | undefined;
+
+  constructor(client: Client, retries: Retries, onRetry: ((retry: Retry) => void) | undefined) {
+    this.#client = client;
+    this.#retries = retries;
+    this.#onRetry = onRetry;
+  }
+
+  /** Resolves to the decoded answer; rejects with AppError. */
+  async unary(asked: Asked): Promise<object> {
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await this.#once(asked);
+      if (!(outcome instanceof Failed)) {
+        this.#retries.answered();
+        return outcome;
+      }
+      await this.#again(asked, outcome, attempt);
+    }
+  }
+
+  /** Yields messages; throws AppError in place of one. Made again only as long as none has come. */
+  async *stream(asked: Asked): AsyncGenerator<object> {
+    for (let attempt = 1; ; attempt += 1) {
+      const { call, cancel } = this.#open(asked);
+      let begun = false;
+      let failed: Failed;
+      try {
+        for await (const message of call) {
+          if (asked.signal?.aborted) throw new AppError('cancelled', 'The call was cancelled.');
+          if (!begun) this.#retries.answered();
+          begun = true;
+          yield message;
+        }
+        return;
+      } catch (error) {
+        if (error instanceof AppError) throw error;
+        failed = this.#failed(error as ServiceError, asked, call.getPeer());
+        if (begun) throw failed.error;
+      } finally {
+        asked.signal?.removeEventListener('abort', cancel);
+        cancel();
+      }
+      await this.#again(asked, failed, attempt);
+    }
+  }
+
+  #once(asked: Asked): Promise<object | Failed> {
+    const { wire, request, context, deadline, signal } = asked;
+    return new Promise((resolve) => {
+      const done = (error: ServiceError | null, answer?: object) => {
+        signal?.removeEventListener('abort', cancel);
+        resolve(error ? this.#failed(error, asked, call.getPeer()) : (answer ?? {}));
+      };
+      const { path, requestSerialize, responseDeserialize } = wire;
+      const metadata = contextMetadata(context);
+      const call = this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, { deadline }, done);
+      const cancel = () => call.cancel();
+      if (signal?.aborted) cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
+    });
+  }
+
+  #open({ wire, request, context, deadline, signal }: Asked): { call: ClientReadableStream<object>; cancel: () => void } {
+    const { path, requestSerialize, responseDeserialize } = wire;
+    const metadata = contextMetadata(context);
+    const call = this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata, { deadline });
+    call.on('error', () => {}); // one that comes when nobody reads any more, such as that of our own cancelling
+    const cancel = () => call.cancel();
+    signal?.addEventListener('abort', cancel, { once: true });
+    if (signal?.aborted) cancel();
+    return { call, cancel };
+  }
+
+  /** Until a call is given to a connection, its peer is the target itself, or nobody. */
+  #failed(error: ServiceError, { signal, method, context }: Asked, peer: string): Failed {
+    const connected = peer !== this.#client.getChannel().getTarget() && peer !== 'unknown';
+    const loss = lossOf(error, { connected, cancelled: signal?.aborted ?? false });
+    if (loss !== 'lost') return new Failed(fromServiceError(error), loss);
+    return new Failed(new AppError('unavailable', lostMessage(method, context), { cause: error }), loss);
+  }
+
+  /** Returns when the call is to be made again, and throws its error when it is not. */
+  async #again({ method, context, deadline, signal }: Asked, { error, loss }: Failed, attempt: number): Promise<void> {
+    if (loss === undefined) {
+      this.#retries.answered();
+      throw error;
+    }
+    const wait = this.#retries.pause(loss, attempt, isRepeatable(method, context));
+    if (wait === undefined || Date.now() + wait >= deadline.getTime()) throw error;
+    this.#onRetry?.({ rpc: method.path, loss, attempt });
+    await pause(wait, undefined, signal && { signal }).catch(() => undefined); // an aborted call is made again, to fail as such
+  }
+}
+
+function lostMessage(method: MethodModel, context: CallContext): string {
+  if (isRepeatable(method, context)) return 'The service broke off; try again in a moment.';
+  return 'The service broke off, and may have done it or not: look before you repeat it. A repetition with an Idempotency-Key would be safe.';
+}
