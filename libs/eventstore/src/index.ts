@@ -2,7 +2,7 @@ export type { ClaimDocument } from './claims.ts';
 export type { Command, Executed, Next } from './execute.ts';
 export { claimsOf, evolve, nextEventId, type RulesByType, streamId } from './fold.ts';
 export { createLease, type Lease } from './lease.ts';
-export { createOutbox, type Doer, type Outbox, type OutboxOptions, type OwnEvent } from './outbox.ts';
+export { createOutbox, type Doer, type Outbox, type OutboxOptions, type OwnEvent, ownEventDocument } from './outbox.ts';
 export type { Mark, StoreLog } from './parts.ts';
 export { publishSpans, publishTo, type Sender } from './publish.ts';
 export type { RebuildOptions } from './rebuild.ts';
