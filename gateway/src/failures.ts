@@ -5,13 +5,18 @@ import { clientAddress } from './context.ts';
 import { problemOf, requestError } from './problem.ts';
 import { isRefusal, type OnRefusal } from './refusals.ts';
 import type { SecurityEvents } from './security/index.ts';
+import { countRefusal } from './telemetry.ts';
 
 /** Every error of every route leaves as a problem document here; refusals are told to `onRefusal` and as security events, what we broke to the log. */
 export function answerErrors(app: FastifyInstance, parts: { log: Log; onRefusal: OnRefusal; securityEvents: SecurityEvents }): void {
   const { log, onRefusal, securityEvents } = parts;
   app.setErrorHandler((thrown, request, reply) => {
     const error = requestError(thrown);
-    if (isRefusal(error.withheld ?? error.code)) onRefusal(refusalOf(error, request));
+    const told = error.withheld ?? error.code;
+    if (isRefusal(told)) {
+      onRefusal(refusalOf(error, request));
+      countRefusal(told);
+    }
     securityEvents.refused(error, request);
     logFailure(error, request, log);
     return sendProblem(reply, request, error);
@@ -21,6 +26,7 @@ export function answerErrors(app: FastifyInstance, parts: { log: Log; onRefusal:
 
 /** Sends the problem document of an error; `more` are members beside the common ones. */
 export function sendProblem(reply: FastifyReply, request: FastifyRequest, error: AppError, more: object = {}): FastifyReply {
+  request.failed = error.code;
   const problem = problemOf(error, request.trace.trace_id, { more });
   return reply.code(problem.status).headers(problem.headers).send(problem.body);
 }

@@ -1,4 +1,4 @@
-import { clientCredentials, type TlsFiles } from '@biz/rpc';
+import { addressesIn, clientCredentials, type TlsFiles, targetOf } from '@biz/rpc';
 import { Client, type MethodDefinition } from '@grpc/grpc-js';
 import { service as health } from 'grpc-health-check';
 
@@ -12,17 +12,17 @@ const freshMs = 1_000;
 
 type HealthCheck = MethodDefinition<object, { status: string }>;
 
-/** Asks every process's standard health service, and for the keys of the identity provider. */
+/** Asks every process's standard health service, and for the keys of the identity provider. Of a service one instance that serves is enough. */
 export function createReadiness(
   addresses: Readonly<Record<string, string>>,
   tls: TlsFiles,
   others: Readonly<Record<string, () => Promise<boolean>>>,
 ): Readiness {
-  const clients = Object.entries(addresses).map(
-    ([process, address]) =>
-      [process, new Client(address, clientCredentials(tls, process), { 'grpc.ssl_target_name_override': process })] as const,
-  );
-  const checks = [...clients.map(([process, client]) => [process, () => serves(client)] as const), ...Object.entries(others)];
+  const clients = Object.entries(addresses).map(([process, address]) => {
+    const options = { 'grpc.ssl_target_name_override': process };
+    return [process, addressesIn(address).map((one) => new Client(targetOf(one), clientCredentials(tls, process), options))] as const;
+  });
+  const checks = [...clients.map(([process, instances]) => [process, () => someServes(instances)] as const), ...Object.entries(others)];
   let last: { at: number; answer: Promise<readonly string[]> } | undefined;
   const ask = async () => {
     const answers = await Promise.all(checks.map(async ([name, check]) => ((await check()) ? undefined : name)));
@@ -34,9 +34,16 @@ export function createReadiness(
       return last.answer;
     },
     [Symbol.dispose]: () => {
-      for (const [, client] of clients) client.close();
+      for (const client of clients.flatMap(([, instances]) => instances)) client.close();
     },
   };
+}
+
+/** As soon as one says yes, so that an instance that hangs costs no time. */
+function someServes(instances: readonly Client[]): Promise<boolean> {
+  return Promise.any(instances.map(async (client) => (await serves(client)) || Promise.reject(new Error('does not serve')))).catch(
+    () => false,
+  );
 }
 
 function serves(client: Client): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Server, ServerOptions } from 'node:https';
-import { type ErrorCode, errorCodeEntry } from '@biz/errors';
+import type { ErrorCode } from '@biz/errors';
 import type { Contract } from '@biz/protos';
 import type { CallContext, Certificates } from '@biz/rpc';
 import { type Log, type TraceContext, traceContext } from '@biz/service';
@@ -24,6 +24,7 @@ import type { SecurityEvents } from './security/index.ts';
 import { createIdentify } from './session/identify.ts';
 import { addMe, mePath } from './session/me.ts';
 import { addSessionRoutes, type SessionParts, sessionPaths } from './session/routes.ts';
+import { endOf, inRequest, openRequestSpan, type RequestSpan, tellRequest } from './telemetry.ts';
 import { followCertificate, ownCertificate, secureContext } from './tls.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -36,6 +37,9 @@ declare module 'fastify' {
     call: CallContext | null;
     /** Why a streamed answer was broken off. */
     broken: ErrorCode | null;
+    /** What the request was answered with, when it was an error. */
+    failed: ErrorCode | null;
+    requestSpan: RequestSpan;
   }
 }
 
@@ -68,13 +72,16 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.decorateRequest('session', null);
   app.decorateRequest('call', null);
   app.decorateRequest('broken', null);
+  app.decorateRequest('failed', null);
+  app.decorateRequest('requestSpan');
   app.setValidatorCompiler(() => () => true); // request.ts does it, for all parts at once
   app.setSerializerCompiler(() => String); // answers are JSON text already
   app.server.maxConnections = config.MAX_CONNECTIONS;
   useBodyParsers(app);
   answerErrors(app, parts);
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     openTrace(request, reply);
+    inRequest(request, done);
   });
   logAccess(app, log);
   await app.register(helmet, {
@@ -125,35 +132,43 @@ function serverOptions(config: GatewayConfig, log: Log, certificates: Certificat
     frameworkErrors: (error, request, reply) => {
       openTrace(request, reply);
       reply.headers(bareHeaders);
-      sendProblem(reply as unknown as FastifyReply, request, requestError(error));
+      const told = requestError(error);
+      sendProblem(reply as unknown as FastifyReply, request, told);
+      tellRequest(request, reply as unknown as FastifyReply, { status: reply.statusCode, code: told.code });
     },
   };
 }
 
 function openTrace(request: FastifyRequest, reply: FastifyReply): void {
   const { traceparent } = request.headers;
-  request.trace = traceContext(typeof traceparent === 'string' ? traceparent : undefined);
+  request.requestSpan = openRequestSpan(request);
+  inRequest(request, () => {
+    request.trace = traceContext(typeof traceparent === 'string' ? traceparent : undefined);
+  });
   reply.header('x-trace-id', request.trace.trace_id);
   reply.header('x-request-id', request.id);
   reply.header('cache-control', 'no-store'); // answers hold personal data
 }
 
-/** One line a request; the path as its pattern and no headers, since ids are enough to find the rest. */
+/** One line a request, and the end of its span; the path as its pattern and no headers, since ids are enough to find the rest. */
 function logAccess(app: FastifyInstance, log: Log): void {
-  const tell = (request: FastifyRequest, reply: FastifyReply) =>
+  const tell = (request: FastifyRequest, reply: FastifyReply) => {
+    const ended = endOf(request, reply);
     log.info(
       {
         method: request.method,
         route: request.routeOptions.url ?? null,
-        status: reply.raw.writableFinished ? reply.statusCode : errorCodeEntry(request.broken ?? 'cancelled').http,
+        status: ended.status,
         ms: Math.round(reply.elapsedTime * 10) / 10,
         trace_id: request.trace.trace_id,
         actor: request.principal?.id,
       },
       'answered',
     );
+    tellRequest(request, reply, ended);
+  };
   // the framework's `onResponse` is not called for an answer that was broken off
   app.addHook('onRequest', async (request, reply) => {
-    reply.raw.once('close', () => tell(request, reply));
+    reply.raw.once('close', () => inRequest(request, () => tell(request, reply)));
   });
 }

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { loadContract } from '@biz/protos';
+import type { Retry } from '@biz/rpc';
 import type { Log, RunningService } from '@biz/service';
 import type { FastifyInstance } from 'fastify';
 import { createAuthenticator } from './auth.ts';
@@ -41,7 +42,8 @@ export async function startGateway(
     clockToleranceSeconds: config.OIDC_CLOCK_TOLERANCE_SECONDS,
   });
   const session = sessionParts(config, keys, authenticate);
-  const upstream = stack.use(createUpstream(contract, config.SERVICE_ADDRESSES, tls));
+  const noteRetry = ({ rpc, loss, attempt }: Retry) => log.info({ rpc, reason: loss, attempts: attempt }, 'a call is made again');
+  const upstream = stack.use(createUpstream(contract, config.SERVICE_ADDRESSES, tls, noteRetry));
   const readiness = stack.use(createReadiness(config.SERVICE_ADDRESSES, tls, { 'identity-provider': keys.ready }));
   const onRefusal = over.onRefusal ?? logRefusals(log);
   const parts = { config, log, contract, authenticate, session, upstream, readiness, onRefusal };

@@ -1,10 +1,12 @@
 import { pipeline, Readable } from 'node:stream';
 import { constants, createGzip } from 'node:zlib';
+import type { ErrorCode } from '@biz/errors';
 import { type MethodModel, renderJson } from '@biz/protos';
 import { negotiate } from '@fastify/accept-negotiator';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { contentTypeOf, dataOf, isHttpBody } from './answer.ts';
 import { requestError } from './problem.ts';
+import { tellRequest } from './telemetry.ts';
 
 /** Sends messages as they come. Rejects with what the service says before the first one; afterwards an error breaks the transfer off. */
 export type SendStream = (request: FastifyRequest, reply: FastifyReply, messages: AsyncIterable<object>) => Promise<FastifyReply>;
@@ -33,12 +35,13 @@ export function compileStream(method: MethodModel, { stallMs, closing }: StreamL
     const iterator = messages[Symbol.asyncIterator]();
     const first = await iterator.next();
     reply.code(rules.status).header('content-type', bodies ? contentTypeOf(first.value ?? {}) : 'application/x-ndjson; charset=utf-8');
-    const ended = () => live && closing.aborted;
+    const ended = (code: ErrorCode) => live && (closing.aborted || code === 'unavailable');
     const source = Readable.from(chunks(request, reply, { first, iterator, bytes, ended }), { objectMode: false });
     reply.raw.setTimeout(stallMs, () => {
       if (reply.raw.writableNeedDrain) reply.raw.destroy();
     });
     if (!live) return reply.send(compressed(request, reply, source));
+    tellRequest(request, reply, { status: rules.status });
     reply.header('x-accel-buffering', 'no'); // the word for it that proxies know (nginx and those that took it over)
     return reply.send(source);
   };
@@ -48,8 +51,8 @@ interface Messages {
   readonly first: IteratorResult<object>;
   readonly iterator: AsyncIterator<object>;
   readonly bytes: (message: object) => Buffer;
-  /** Whether an error only means that we ended it ourselves. */
-  readonly ended: () => boolean;
+  /** Whether an error only means that we ended it ourselves, or that the client is to go on at another instance of the service. */
+  readonly ended: (code: ErrorCode) => boolean;
 }
 
 async function* chunks(request: FastifyRequest, reply: FastifyReply, { first, iterator, bytes, ended }: Messages): AsyncGenerator<Buffer> {
@@ -59,7 +62,7 @@ async function* chunks(request: FastifyRequest, reply: FastifyReply, { first, it
       if (chunk.length) yield chunk;
     }
   } catch (thrown) {
-    if (ended()) return;
+    if (ended(requestError(thrown).code)) return;
     noteBroken(request, reply, thrown);
     throw thrown;
   } finally {

@@ -1,6 +1,6 @@
 import { AppError } from '@biz/errors';
 import type { Contract, MethodModel, ServiceModel } from '@biz/protos';
-import { type CallContext, createRpcClient, type RpcCallOptions, type RpcClient, type TlsFiles } from '@biz/rpc';
+import { type CallContext, createRpcClient, type Retry, type RpcCallOptions, type RpcClient, type TlsFiles } from '@biz/rpc';
 
 /** The services behind the gateway. */
 export type Upstream = Disposable & {
@@ -10,12 +10,17 @@ export type Upstream = Disposable & {
   stream(method: MethodModel, message: object, context: CallContext, options: RpcCallOptions): AsyncIterable<object>;
 };
 
-/** One client a service, for every service whose process has an address. They connect at the first call. */
-export function createUpstream(contract: Contract, addresses: Readonly<Record<string, string>>, tls: TlsFiles): Upstream {
+/** One client a service, for every service whose process has an address. They connect at the first call, to every instance. */
+export function createUpstream(
+  contract: Contract,
+  addresses: Readonly<Record<string, string>>,
+  tls: TlsFiles,
+  onRetry: (retry: Retry) => void = () => {},
+): Upstream {
   const clients = new Map<string, RpcClient>();
   for (const { fullName, process } of contract.services) {
     const address = addresses[process];
-    if (address) clients.set(fullName, createRpcClient({ contract, service: fullName, address, tls }));
+    if (address) clients.set(fullName, createRpcClient({ contract, service: fullName, address, tls, onRetry }));
   }
   const clientOf = ({ fullName, process }: ServiceModel): RpcClient => {
     const client = clients.get(fullName);

@@ -35,16 +35,35 @@ export function tracer(): Tracer {
  * the message, which may hold anything. Without the preload the work is merely run.
  */
 export async function traced<T>(name: string, options: TracedOptions, run: (span: Span) => Promise<T>): Promise<T> {
-  const parent = parentOf(options.parent);
-  const span = tracer().startSpan(name, spanOptions(options), parent);
+  const { span, context: inside } = openSpan(name, options);
   try {
-    return await context.with(trace.setSpan(parent, span), run, undefined, span);
+    return await context.with(inside, run, undefined, span);
   } catch (error) {
     failSpan(span, error);
     throw error;
   } finally {
     span.end();
   }
+}
+
+/**
+ * Begins a span that the caller ends, and gives the context in which its work is to be run (`contextWith`): for work that begins and ends in
+ * callbacks. Everything else is `traced`.
+ */
+export function openSpan(name: string, options: TracedOptions): { readonly span: Span; readonly context: Context } {
+  const parent = parentOf(options.parent);
+  const span = tracer().startSpan(name, spanOptions(options), parent);
+  return { span, context: trace.setSpan(parent, span) };
+}
+
+/** Runs work in a context, such as that of a span. */
+export function contextWith<T>(inside: Context, work: () => T): T {
+  return context.with(inside, work);
+}
+
+/** Runs work in no span, whatever is active: what polls for hours belongs to no trace. */
+export function untraced<T>(work: () => T): T {
+  return context.with(ROOT_CONTEXT, work);
 }
 
 /** The context under a `traceparent`; the active one when it is not given or malformed. */
