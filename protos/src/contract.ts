@@ -27,12 +27,13 @@ const scalarTypes: Record<string, FieldType> = {
 };
 
 /**
- * Reads every `.proto` below the project's `biz/` and below `dirs`, and returns the model that the gateway and the services derive
- * everything from. Throws an Error that names the file or the element at fault.
+ * Reads every `.proto` below the project's `biz/` (or another root's: an earlier release) and below `dirs`, and returns the model that the
+ * gateway and the services derive everything from. Throws an Error that names the file or the element at fault.
  */
-export function loadContract(options: { readonly dirs?: readonly string[] } = {}): Contract {
-  const includeDirs = [...(options.dirs ?? []), protoRoot, googleRoot];
-  const files = [...protoFiles(join(protoRoot, 'biz')), ...(options.dirs ?? []).flatMap(protoFiles)];
+export function loadContract(options: { readonly dirs?: readonly string[]; readonly root?: string } = {}): Contract {
+  const { dirs = [], root: folder = protoRoot } = options;
+  const includeDirs = [...dirs, folder, googleRoot];
+  const files = [...protoFiles(join(folder, 'biz')), ...dirs.flatMap(protoFiles)];
   const root = parse(files, includeDirs);
   const builder = new ModelBuilder();
   const services = servicesIn(root).map((service) => builder.service(service));

@@ -1,3 +1,4 @@
+export { type Break, contractBreaks } from './breaking.ts';
 export { loadContract, protoRoot } from './contract.ts';
 export { addFormats, isCnpj, isCpf } from './formats.ts';
 export {
