@@ -1,0 +1,46 @@
+import { readFile } from 'node:fs/promises';
+import { testTls, until } from '@biz/testing';
+import { expect, it } from 'vitest';
+import { z } from 'zod';
+import { flagsShape, flagsTemplate, openFlags } from './index.ts';
+import { testFlagd } from './test-flagd.ts';
+
+const key = 'notification.welcome_email';
+const log = { info() {}, warn() {}, error() {} };
+const turnedOff = flagsTemplate().replace('"defaultVariant": "on"', '"defaultVariant": "off"');
+const open = (settings: Record<string, string>) =>
+  openFlags({ settings: z.object(flagsShape).parse(settings), service: 'notification', environment: 'test', log });
+
+it('flags are streamed from flagd, change with it, and stay while it is away', async () => {
+  const flagd = await testFlagd(turnedOff);
+  await using flags = await open({ FLAGD_ADDRESS: flagd.address });
+  expect(await flags.ask(key)).toEqual({ on: false, variant: 'off', reason: 'STATIC' });
+  flagd.set(flagsTemplate());
+  await until(async () => (await flags.ask(key)).on, { what: 'the flag to be on' });
+  flagd.set(turnedOff);
+  await until(async () => !(await flags.ask(key)).on, { what: 'the flag to be off' });
+  await flagd[Symbol.asyncDispose]();
+  expect(await flags.ask(key)).toMatchObject({ on: false, variant: 'off' });
+  await using again = await testFlagd(flagsTemplate(), flagd.address);
+  await until(async () => (await flags.ask(key)).on, { what: `flagd at ${again.address} again`, timeoutMs: 30_000 });
+}, 60_000);
+
+it('flagd that is away at the start holds up nobody, and is found later', async () => {
+  const first = await testFlagd(turnedOff);
+  await first[Symbol.asyncDispose]();
+  await using flags = await open({ FLAGD_ADDRESS: first.address });
+  expect(await flags.ask(key)).toMatchObject({ on: true, reason: 'ERROR' });
+  await using flagd = await testFlagd(turnedOff, first.address);
+  await until(async () => !(await flags.ask(key)).on, { what: `flagd at ${flagd.address}`, timeoutMs: 30_000 });
+}, 60_000);
+
+it('flagd is spoken to by TLS, and only one that the authority vouches for', async () => {
+  await using tls = await testTls(['flagd']);
+  const { caFile, certFile, keyFile } = tls.tls('flagd');
+  const files = { cert: await readFile(certFile), key: await readFile(keyFile) };
+  await using flagd = await testFlagd(turnedOff, 'localhost:0', files);
+  await using flags = await open({ FLAGD_ADDRESS: flagd.address, FLAGD_TLS_CA_FILE: caFile });
+  expect(await flags.ask(key)).toMatchObject({ on: false, variant: 'off' });
+  await using strict = await open({ FLAGD_ADDRESS: flagd.address, FLAGD_TLS: 'true' });
+  expect(await strict.ask(key)).toMatchObject({ on: true, reason: 'ERROR' });
+}, 60_000);
