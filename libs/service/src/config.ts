@@ -5,6 +5,9 @@ import { settingOf } from './setting.ts';
 /** `host:port` to listen on; port 0 takes a free one. */
 const listen = z.string().regex(/^[^:]+:\d+$/, 'must be host:port');
 
+/** One address, those of several instances with `|` between, or a name that stands for all of them (`dns:///name:port`). */
+const instances = /^(?:dns:\/\/\/[^:|\s]+:\d+|[^:|\s]+:\d+(?:\|[^:|\s]+:\d+)*)$/;
+
 /** `name=host:port` pairs with commas between: where the other services are. */
 const addresses = z
   .string()
@@ -15,8 +18,10 @@ const addresses = z
       .filter(Boolean)
       .map((pair) => pair.split('='));
     for (const [name, address] of pairs) {
-      if (!name || !address || !/^[^:]+:\d+$/.test(address))
-        context.addIssue({ code: 'custom', message: `"${name}=${address}" is not name=host:port` });
+      if (!name || !address || !instances.test(address)) {
+        const forms = 'name=host:port, name=host:port|host:port or name=dns:///host:port';
+        context.addIssue({ code: 'custom', message: `"${name}=${address}" is not ${forms}` });
+      }
     }
     return Object.fromEntries(pairs) as Record<string, string>;
   });

@@ -23,6 +23,15 @@ describe('readConfig', () => {
     });
   });
 
+  it.each(['a:1|b:2', 'dns:///audit.biz:5001'])('takes several instances of a service: %s', (address) => {
+    const { SERVICE_ADDRESSES } = readConfig(serviceShape, { ...good, SERVICE_ADDRESSES: `audit=${address},team=c:3` });
+    expect(SERVICE_ADDRESSES).toEqual({ audit: address, team: 'c:3' });
+  });
+
+  it.each(['audit=a', 'audit=a:1|', 'audit=a:1|b', 'audit=dns:///a:1|b:2', 'audit'])('refuses addresses such as %s', (addresses) => {
+    expect(() => readConfig(serviceShape, { ...good, SERVICE_ADDRESSES: addresses })).toThrow(/is not name=host:port/);
+  });
+
   it('names every fault at once, without values', () => {
     const read = () => readConfig(serviceShape, { GRPC_LISTEN: 'secret', SERVICE_ADDRESSES: 'x' });
     expect(read).toThrow(/GRPC_LISTEN: must be host:port/);
