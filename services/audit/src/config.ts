@@ -60,6 +60,17 @@ const shape = {
   RECONCILE_GRACE_SECONDS: seconds(30),
   /** Most findings that one comparison with a service opens; the next one goes on. */
   RECONCILE_FINDINGS: count(10_000),
+  /** The Elasticsearch that the collector writes to: one address, or several of one cluster with commas between. Without it traces cannot be read. */
+  ELASTICSEARCH_URL: z.string().min(1).optional(),
+  ELASTICSEARCH_API_KEY: z.string().min(1).optional(),
+  ELASTICSEARCH_USERNAME: z.string().min(1).optional(),
+  ELASTICSEARCH_PASSWORD: z.string().min(1).optional(),
+  ELASTICSEARCH_CA_FILE: z.string().min(1).optional(),
+  /** The data streams that spans are in. */
+  TRACES_INDEX: z.string().min(1).default('biz-traces-*'),
+  /** Spans of one answer at most, and milliseconds for the store to answer in. */
+  TRACE_SPANS: z.coerce.number().int().positive().max(5_000).default(2_000),
+  TRACE_TIMEOUT_MS: count(5_000),
   /** Seconds for which a verification waits for a consumer to finish what stands beyond the end of a log. */
   VERIFICATION_SETTLE_SECONDS: seconds(60),
   /** Seconds of silence after which the process of a verification is taken for dead. */

@@ -9,6 +9,7 @@ import { ownershipHandlers } from './rpc/ownerships.ts';
 import type { RpcParts } from './rpc/parts.ts';
 import { recordHandlers } from './rpc/records.ts';
 import { replayHandlers } from './rpc/replay.ts';
+import { traceHandlers } from './rpc/traces.ts';
 import { verificationHandlers } from './rpc/verifications.ts';
 
 /** The services of the contract that this process offers. */
@@ -21,6 +22,7 @@ export const services = [
   'biz.audit.v1.HistoryService',
   'biz.audit.v1.ReplayService',
   'biz.audit.v1.ExportService',
+  'biz.audit.v1.TraceService',
 ];
 
 /** Request → query → response, one file a group; reads are recorded. Names of methods are unique over all of them. */
@@ -35,5 +37,6 @@ export function createHandlers(parts: RpcParts): Record<string, Handler | Stream
     ...historyHandlers(parts),
     ...replayHandlers(parts),
     ...exportHandlers(parts),
+    ...traceHandlers(parts),
   });
 }

@@ -20,6 +20,7 @@ import type { LetterParts } from './letters/replay.ts';
 import { createReadLog, type OpenReadDocument } from './reads/read-log.ts';
 import type { RpcParts } from './rpc/parts.ts';
 import { createHandlers, services } from './rpc.ts';
+import { openTraces } from './traces/open.ts';
 import { createVerifications } from './verify/verifications.ts';
 import { verificationParts } from './verify/wiring.ts';
 
@@ -71,6 +72,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const verifications = stack.use(createVerifications(verificationParts(config, { db, collections, reconciler, signerOf, log })));
   const rpcParts: RpcParts = {
     ...{ collections, keyring, outbox, reads, letters, signerOf, history, reconciler, verifications },
+    traces: openTraces(config, stack),
     exporting: {
       model: contract.message('biz.audit.v1.Record'),
       batch: config.EXPORT_BATCH,

@@ -1,6 +1,6 @@
 import type { MethodModel } from '@biz/protos';
 
-/** GET methods that show no record of anybody: hashes, sizes, signatures and how a check goes, which are there to be looked at. */
+/** GET methods that show no record of anybody: hashes, sizes, signatures, how a check goes and how a request ran, which are there to be looked at. */
 const unaudited: ReadonlySet<string> = new Set([
   'ListLogs',
   'GetCheckpoint',
@@ -8,6 +8,7 @@ const unaudited: ReadonlySet<string> = new Set([
   'GetRecordProof',
   'GetVerificationKey',
   'GetVerification',
+  'GetTrace',
 ]);
 
 /** Fields of requests that hold personal values. That they were given is recorded, their value never. */

@@ -7,6 +7,7 @@ import type { Reconciler } from '../completeness/index.ts';
 import type { HistoryParts } from '../history/parts.ts';
 import type { LetterParts } from '../letters/replay.ts';
 import type { ReadLog } from '../reads/read-log.ts';
+import type { TraceParts } from '../traces/trace.ts';
 import type { Verifications } from '../verify/verifications.ts';
 
 /** What the handlers work with; filled in by the composition root. */
@@ -29,6 +30,8 @@ export interface RpcParts {
   exporting: { model: MessageModel; batch: number; span: number; atOnce: number };
   /** Verifications of the whole audit. */
   verifications: Verifications;
+  /** Where spans are read; undefined where nobody said. */
+  traces: TraceParts | undefined;
   /** Records looked at in one query of a replay. */
   replaySpan: number;
 }
