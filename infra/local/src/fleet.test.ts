@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type Fleet, gatewaySpec, serviceSpec, services } from './fleet.ts';
+import { type Fleet, gatewaySpec, instancesOf, serviceSpec, services } from './fleet.ts';
 import { repository } from './layout.ts';
 
 const ports = Object.fromEntries([...services.map(({ name }) => name), 'gateway'].map((name, index) => [name, 20_001 + index]));
 const fleet: Fleet = {
   ports,
+  instances: 1,
   tls: { caFile: '/tls/ca.pem', tls: (name) => ({ caFile: '/tls/ca.pem', certFile: `/tls/${name}.pem`, keyFile: `/tls/${name}-key.pem` }) },
   kekFile: '/keys/kek',
   checkpoints: { keyFile: '/keys/checkpoint-key', file: '/checkpoints/audit.jsonl' },
@@ -35,6 +36,19 @@ test('each service is a folder, has an address, a database and a certificate of 
     expect(spec.env?.SERVICE_ADDRESSES?.split(',')).toHaveLength(services.length);
   }
   expect(specs.map((spec) => spec.env?.MONGODB_DATABASE)).toContain('client_contractor');
+});
+
+test('instances of a service differ in name and address only, and everybody knows all of them', () => {
+  const three = instancesOf('audit', 3);
+  expect(three).toEqual(['audit', 'audit-2', 'audit-3']);
+  const names = services.flatMap(({ name }) => instancesOf(name, 2));
+  const two: Fleet = { ...fleet, instances: 2, ports: Object.fromEntries(names.map((name, index) => [name, 21_000 + index])) };
+  const [service = { name: '' }] = services;
+  const [first, second] = instancesOf(service.name, 2).map((name) => serviceSpec(two, service, name));
+  expect([first?.name, second?.name]).toEqual(['audit', 'audit-2']);
+  expect({ ...second?.env, GRPC_LISTEN: first?.env?.GRPC_LISTEN }).toEqual(first?.env);
+  expect(second?.env?.GRPC_LISTEN).toBe('127.0.0.1:21001');
+  expect(first?.env?.SERVICE_ADDRESSES).toContain('audit=127.0.0.1:21000|127.0.0.1:21001,cost-center=');
 });
 
 test('the gateway knows whose tokens it takes, and how people log in', () => {

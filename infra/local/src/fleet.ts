@@ -53,26 +53,38 @@ export function databaseOf(service: ServiceEntry): string {
   return service.name.replaceAll('-', '_');
 }
 
-/** Where a service listens, as gRPC clients want it. */
+/** Process names of a service's instances: the first has the service's own, the others a number behind it. */
+export function instancesOf(name: string, instances: number): string[] {
+  return Array.from({ length: instances }, (_, index) => (index === 0 ? name : `${name}-${index + 1}`));
+}
+
+/** Where a process listens, as gRPC clients want it. */
 export function addressOf(fleet: Fleet, name: string): string {
   const port = fleet.ports[name];
   if (port === undefined) throw new Error(`no port was chosen for ${name}`);
   return `127.0.0.1:${port}`;
 }
 
+/** Where all instances of a service listen, as SERVICE_ADDRESSES has it. */
+function addressesOf(fleet: Fleet, name: string): string {
+  return instancesOf(name, fleet.instances)
+    .map((instance) => addressOf(fleet, instance))
+    .join('|');
+}
+
 export function gatewayUrl(fleet: Fleet): string {
   return `https://localhost:${fleet.ports[gatewayName]}`;
 }
 
-/** How a service is started. */
-export function serviceSpec(fleet: Fleet, service: ServiceEntry): ProcessSpec {
+/** How a service is started, or another instance of it: the same in all but its name and its address. */
+export function serviceSpec(fleet: Fleet, service: ServiceEntry, name: string = service.name): ProcessSpec {
   return ownSpec({
-    name: service.name,
+    name,
     layer: 'services',
     folder: join('services', service.name),
     env: {
       ...commonEnv(fleet, service.name),
-      GRPC_LISTEN: addressOf(fleet, service.name),
+      GRPC_LISTEN: addressOf(fleet, name),
       MONGODB_URL: fleet.mongodbUrl,
       MONGODB_DATABASE: databaseOf(service),
       KEYRING_DATABASE: 'keyring',
@@ -121,7 +133,7 @@ function commonEnv(fleet: Fleet, name: string): Record<string, string> {
     TLS_CA_FILE: caFile,
     TLS_CERT_FILE: certFile,
     TLS_KEY_FILE: keyFile,
-    SERVICE_ADDRESSES: services.map(({ name }) => `${name}=${addressOf(fleet, name)}`).join(','),
+    SERVICE_ADDRESSES: services.map(({ name }) => `${name}=${addressesOf(fleet, name)}`).join(','),
   };
 }
 
@@ -154,6 +166,8 @@ export interface ServiceEntry {
 export interface Fleet {
   /** By process name; chosen once, so that clients find a process again after it was started anew. */
   ports: Readonly<Record<string, number>>;
+  /** Processes of each service. */
+  instances: number;
   tls: TlsFolder;
   kekFile: string;
   /** The key that the audit's checkpoints are signed with, and the file outside the database that they are kept in. */

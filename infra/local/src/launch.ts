@@ -21,12 +21,12 @@ const elsewhere = Object.fromEntries(
  * Starts a fleet as a new user would, with `npm start`, in a temporary folder and on free ports, with engines of its own. Disposing it ends
  * the fleet and removes the folder. Throws with all that was said when it does not get ready.
  */
-export async function launchFleet(): Promise<LaunchedFleet> {
+export async function launchFleet({ args = [], env = {} }: LaunchOptions = {}): Promise<LaunchedFleet> {
   const folder = await mkdtemp(join(tmpdir(), 'biz-fleet-'));
   const started = Date.now();
-  const child = spawn(process.execPath, ['infra/local/bootstrap.mjs', 'start', '--port', '0'], {
+  const child = spawn(process.execPath, ['infra/local/bootstrap.mjs', 'start', '--port', '0', ...args], {
     cwd: repository,
-    env: { ...process.env, ...elsewhere, BIZ_LOCAL_DIR: folder },
+    env: { ...process.env, ...elsewhere, ...env, BIZ_LOCAL_DIR: folder },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const said: string[] = [];
@@ -60,6 +60,12 @@ export async function launchFleet(): Promise<LaunchedFleet> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+export interface LaunchOptions {
+  /** Further options of `npm start`. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface LaunchedFleet extends AsyncDisposable {

@@ -14,11 +14,19 @@ const run: RunFile = {
   realm: 'biz',
   client_id: 'biz-cli',
   elasticsearch_url: null,
-    otlp_endpoint: null,
+  otlp_endpoint: null,
   smtp_url: 'smtp://127.0.0.1:4',
   mail_url: null,
   checkpoint_file: '/checkpoints/audit.jsonl',
-  services: { audit: { grpc: '127.0.0.1:5', pid: 77, database: 'audit' } },
+  services: {
+    audit: {
+      ...{ grpc: '127.0.0.1:5', pid: 77, database: 'audit' },
+      instances: [
+        { process: 'audit', grpc: '127.0.0.1:5', pid: 77 },
+        { process: 'audit-2', grpc: '127.0.0.1:6', pid: 78 },
+      ],
+    },
+  },
   users: localUsers(),
 };
 
@@ -37,7 +45,7 @@ test('is written whole, for its owner only, and read back', async () => {
 
 test('people see every address and user, and nothing of what does not run', () => {
   const table = tableOf(run);
-  for (const text of ['https://localhost:8443/docs', '127.0.0.1:5 (database audit)', 'manager-a', 'platform'])
+  for (const text of ['https://localhost:8443/docs', '127.0.0.1:5 127.0.0.1:6 (database audit)', 'manager-a', 'platform'])
     expect(table).toContain(text);
   expect(table).not.toContain('elasticsearch');
 });

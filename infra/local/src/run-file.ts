@@ -17,7 +17,11 @@ export interface RunFile {
   mail_url: string | null;
   /** The audit's signed checkpoints, kept outside the database. */
   checkpoint_file: string;
-  services: Record<string, { grpc: string; pid: number | null; database: string }>;
+  /** `grpc` and `pid` are of the first of its `instances`. */
+  services: Record<
+    string,
+    { grpc: string; pid: number | null; database: string; instances: { process: string; grpc: string; pid: number | null }[] }
+  >;
   users: { username: string; password: string; roles: string[]; companies: string[] }[];
 }
 

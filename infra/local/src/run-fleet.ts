@@ -2,9 +2,10 @@ import { tlsFolder } from '@biz/pki';
 import { bringUp, dataFolder, type Located, locate } from './bring-up.ts';
 import { cacheFolder } from './cache.ts';
 import { kafka, keycloak, mail, mongodb } from './engines/index.ts';
+import { kafkaOf } from './engines/kafka.ts';
 import { keycloakAdmin } from './engines/keycloak.ts';
 import { mailPages } from './engines/mail.ts';
-import { addressOf, databaseOf, type Fleet, gatewayName, gatewaySpec, gatewayUrl, serviceSpec, services } from './fleet.ts';
+import { addressOf, databaseOf, type Fleet, gatewayName, gatewaySpec, gatewayUrl, instancesOf, serviceSpec, services } from './fleet.ts';
 import { ensureRealm, followAddresses } from './keycloak-realm.ts';
 import { checkpointFile, type Layout, verificationKeyFile } from './layout.ts';
 import { seeder } from './people.ts';
@@ -22,7 +23,7 @@ const REALM = 'biz';
 
 /** Chooses where everything will be, and gives the steps that start it. */
 export async function planFleet(options: PlanOptions): Promise<Plan> {
-  const [engines, telemetry] = await Promise.all([locateEngines(), locateTelemetry()]);
+  const [engines, telemetry] = await Promise.all([locateEngines(options.brokers), locateTelemetry()]);
   const fleet = await prepare(options, engines, telemetry);
   const { supervisor } = options;
   const steps = [...engineSteps(options, engines, fleet), ...ownSteps(supervisor, fleet)];
@@ -56,7 +57,10 @@ function ownSteps(supervisor: Supervisor, fleet: Fleet): Step[] {
       needs: [mongodb.name, kafka.name],
       async run(progress) {
         progress('starting');
-        await Promise.all(services.map((service) => supervisor.start(serviceSpec(fleet, service))));
+        const specs = services.flatMap((service) =>
+          instancesOf(service.name, fleet.instances).map((name) => serviceSpec(fleet, service, name)),
+        );
+        await Promise.all(specs.map((spec) => supervisor.start(spec)));
       },
     },
     {
@@ -80,8 +84,13 @@ function ownSteps(supervisor: Supervisor, fleet: Fleet): Step[] {
 /** The run file as things are now. */
 function runFileOf(fleet: Fleet, engines: Engines, telemetry: Telemetry, supervisor: Supervisor): RunFile {
   const entries = services.map((service) => {
-    const pid = supervisor.processes.get(service.name)?.pid ?? null;
-    return [service.name, { grpc: addressOf(fleet, service.name), pid, database: databaseOf(service) }] as const;
+    const instances = instancesOf(service.name, fleet.instances).map((process) => ({
+      process,
+      grpc: addressOf(fleet, process),
+      pid: supervisor.processes.get(process)?.pid ?? null,
+    }));
+    const pid = instances[0]?.pid ?? null;
+    return [service.name, { grpc: addressOf(fleet, service.name), pid, database: databaseOf(service), instances }] as const;
   });
   return {
     gateway: gatewayUrl(fleet),
@@ -101,15 +110,16 @@ function runFileOf(fleet: Fleet, engines: Engines, telemetry: Telemetry, supervi
   };
 }
 
-async function locateEngines(): Promise<Engines> {
-  const [keycloakAt, kafkaAt, mongodbAt, mailAt] = await Promise.all([keycloak, kafka, mongodb, mail].map((engine) => locate(engine)));
+async function locateEngines(brokers: number): Promise<Engines> {
+  const engines = [keycloak, kafkaOf(brokers), mongodb, mail];
+  const [keycloakAt, kafkaAt, mongodbAt, mailAt] = await Promise.all(engines.map((engine) => locate(engine)));
   return { keycloak: keycloakAt, kafka: kafkaAt, mongodb: mongodbAt, mail: mailAt } as Engines;
 }
 
-async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines, telemetry: Telemetry): Promise<Fleet> {
+async function prepare({ layout, gatewayPort, instances }: PlanOptions, engines: Engines, telemetry: Telemetry): Promise<Fleet> {
   const names = services.map(({ name }) => name);
   const ports: Record<string, number> = { [gatewayName]: gatewayPort };
-  for (const name of names) ports[name] = await freePort();
+  for (const name of names.flatMap((service) => instancesOf(service, instances))) ports[name] = await freePort();
   const [tls, kek, checkpointKey, sessionKey, webhookKey, identity, login] = await Promise.all([
     tlsFolder(layout.tls, [...names, gatewayName, seeder]),
     keptSecret(layout.keys, 'kek', 'base64'),
@@ -123,6 +133,7 @@ async function prepare({ layout, gatewayPort }: PlanOptions, engines: Engines, t
   await keepPublicKey(checkpoints.keyFile, verificationKeyFile(layout));
   return {
     ports,
+    instances,
     tls,
     kekFile: process.env.KEK_FILE || kek.file,
     checkpoints,
@@ -186,6 +197,10 @@ interface PlanOptions {
   layout: Layout;
   supervisor: Supervisor;
   gatewayPort: number;
+  /** Brokers of a Kafka that is started here. */
+  brokers: number;
+  /** Processes of each service. */
+  instances: number;
 }
 
 interface Engines {

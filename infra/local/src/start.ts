@@ -11,7 +11,7 @@ import { tableOf } from './table.ts';
 import type { Telemetry } from './telemetry.ts';
 import { tour } from './tour.ts';
 
-const USAGE = 'usage: npm start -- [--reset] [--port 8443] [--no-tour]';
+const USAGE = 'usage: npm start -- [--reset] [--port 8443] [--no-tour] [--brokers 3] [--instances 2]';
 const layout = layoutOf();
 let supervisor: Supervisor | undefined;
 let plan: Plan | undefined;
@@ -30,7 +30,8 @@ async function start(): Promise<void> {
   supervisor = await createSupervisor({ folders: layout, say: tell });
   if (supervisor.leftovers.length > 0) console.log(`Ended what an earlier start had left running: ${supervisor.leftovers.join(', ')}`);
   if (options.reset) await reset();
-  plan = await planFleet({ layout, supervisor, gatewayPort: await portFor(options.port) });
+  const { brokers, instances } = options;
+  plan = await planFleet({ layout, supervisor, gatewayPort: await portFor(options.port), brokers, instances });
   console.log(`Starting the fleet in ${layout.folder}`);
   await runSteps(plan.steps);
   const run = plan.runFile();
@@ -114,18 +115,31 @@ function tell(news: News): void {
   rewriteRunFile();
 }
 
-function readOptions(): { reset: boolean; port: number; tour: boolean } {
+function readOptions(): { reset: boolean; port: number; tour: boolean; brokers: number; instances: number } {
   try {
     const { values } = parseArgs({
-      options: { reset: { type: 'boolean' }, port: { type: 'string' }, 'no-tour': { type: 'boolean' } },
+      options: {
+        reset: { type: 'boolean' },
+        port: { type: 'string' },
+        'no-tour': { type: 'boolean' },
+        brokers: { type: 'string' },
+        instances: { type: 'string' },
+      },
       args: process.argv.slice(2),
     });
     const port = Number(values.port ?? '8443');
     if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`"${values.port}" is no port`);
-    return { reset: values.reset === true, port, tour: values['no-tour'] !== true };
+    const [brokers, instances] = [countOf(values.brokers, 'brokers'), countOf(values.instances, 'instances')];
+    return { reset: values.reset === true, port, tour: values['no-tour'] !== true, brokers, instances };
   } catch (cause) {
     throw new Error(`${messageOf(cause)}; ${USAGE}`, { cause });
   }
+}
+
+/** One when nothing is said; nine would already be more than a machine of anybody's has room for. */
+function countOf(text: string | undefined, what: string): number {
+  if (text === undefined || /^[1-9]$/.test(text)) return Number(text ?? '1');
+  throw new Error(`"${text}" is no number of ${what} from 1 to 9`);
 }
 
 function messageOf(error: unknown): string {

@@ -13,7 +13,10 @@ export function tableOf(run: RunFile): string {
     ['telemetry', run.otlp_endpoint],
     ['smtp', run.smtp_url],
     ['mails', run.mail_url],
-    ...Object.entries(run.services).map(([name, service]): [string, string] => [name, `${service.grpc} (database ${service.database})`]),
+    ...Object.entries(run.services).map(([name, { instances, database }]): [string, string] => [
+      name,
+      `${instances.map(({ grpc }) => grpc).join(' ')} (database ${database})`,
+    ]),
   ];
   const users = run.users.map((user) => [user.username, user.password, user.roles.join(' '), user.companies.join(' ') || '-']);
   return [
