@@ -101,3 +101,8 @@ function peerOf(raw: RawCall, options: RpcServerOptions): string {
   if (allowed.length && !allowed.includes(peer)) throw new AppError('no_role', `The process "${peer}" may not call this service.`);
   return peer;
 }
+
+/** Server-Sent Events: what is continued by `Last-Event-ID` goes on until somebody ends it. */
+export function isEndless({ responseStream, request }: MethodModel): boolean {
+  return responseStream && request.fields.some(({ rules }) => rules.header === 'last-event-id');
+}

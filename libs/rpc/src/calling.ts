@@ -6,6 +6,7 @@ import { type CallContext, contextMetadata } from './context.ts';
 import { lossOf } from './loss.ts';
 import { isRepeatable, type Loss, type Retries, type Retry } from './retry.ts';
 import { fromServiceError } from './status.ts';
+import { tracedCall, tracedMessages } from './tracing.ts';
 
 export type Wire = MethodDefinition<object, object>;
 
@@ -43,7 +44,11 @@ export class Calling {
   }
 
   /** Resolves to the decoded answer; rejects with AppError. */
-  async unary(asked: Asked): Promise<object> {
+  unary(asked: Asked): Promise<object> {
+    return tracedCall(asked.method, asked.context, (context) => this.#unary({ ...asked, context }));
+  }
+
+  async #unary(asked: Asked): Promise<object> {
     for (let attempt = 1; ; attempt += 1) {
       const outcome = await this.#once(asked);
       if (!(outcome instanceof Failed)) {
@@ -55,7 +60,11 @@ export class Calling {
   }
 
   /** Yields messages; throws AppError in place of one. Made again only as long as none has come. */
-  async *stream(asked: Asked): AsyncGenerator<object> {
+  stream(asked: Asked): AsyncGenerator<object> {
+    return tracedMessages(asked.method, asked.context, (context) => this.#stream({ ...asked, context }));
+  }
+
+  async *#stream(asked: Asked): AsyncGenerator<object> {
     for (let attempt = 1; ; attempt += 1) {
       const { call, cancel } = this.#open(asked);
       let begun = false;

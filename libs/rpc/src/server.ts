@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MethodModel } from '@biz/protos';
 import { Server, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
-import type { RpcServerOptions } from './call.ts';
+import { isEndless, type RpcServerOptions } from './call.ts';
 import { serverOptions } from './limits.ts';
 import { stopping } from './loss.ts';
 import { implementation, type Work } from './serving.ts';
@@ -78,9 +77,4 @@ async function drain(server: Server, work: Work): Promise<void> {
   const stop = new AbortController();
   await Promise.race([Promise.all([...work.calls.keys()].map(({ closed }) => closed)), sleep(abortedMs, undefined, stop)]);
   stop.abort();
-}
-
-/** Server-Sent Events: what is continued by `Last-Event-ID` goes on until somebody ends it. */
-function isEndless({ responseStream, request }: MethodModel): boolean {
-  return responseStream && request.fields.some(({ rules }) => rules.header === 'last-event-id');
 }

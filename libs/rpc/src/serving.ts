@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { AppError, toAppError } from '@biz/errors';
 import type { MethodModel } from '@biz/protos';
+import { untraced } from '@biz/telemetry';
 import type { ServerUnaryCall, ServerWritableStream, StatusObject, sendUnaryData } from '@grpc/grpc-js';
 import {
   admit,
@@ -8,6 +9,7 @@ import {
   type CallScope,
   callScope,
   type Handler,
+  isEndless,
   type RawCall,
   type RpcServerOptions,
   type StreamHandler,
@@ -16,6 +18,7 @@ import { readContext } from './context.ts';
 import { limits } from './limits.ts';
 import { markLoss, stopping } from './loss.ts';
 import { statusOf } from './status.ts';
+import { type Served, serveCall } from './tracing.ts';
 
 type Unary = ServerUnaryCall<object, object>;
 type Streamed = ServerWritableStream<object, object>;
@@ -55,20 +58,30 @@ export function implementation(method: MethodModel, options: RpcServerOptions, w
 
 /** What calls of either kind have in common: counted, checked, logged, and every error told as a status with details. */
 function serving(method: MethodModel, options: RpcServerOptions, work: Work) {
-  return async (raw: RawCall, answer: (call: Call) => Promise<void>, refuse: (status: StatusObject) => void): Promise<void> => {
+  return async (raw: RawCall, answer: Answer, refuse: Refuse): Promise<void> => {
     // said as not begun: whoever calls may go elsewhere at once
     if (work.stopping) return refuse(markLoss(statusOf(stopping), 'refused'));
     if (work.calls.size >= limits.callsInFlight) return refuse(markLoss(statusOf(tooMany), 'refused'));
+    const served = serveCall(method, textOf(raw.metadata.get('traceparent')[0]));
+    await served.run(() => serveOne(served, raw, answer, refuse));
+  };
+
+  async function serveOne(served: Served, raw: RawCall, answer: Answer, refuse: Refuse): Promise<void> {
     const started = performance.now();
     const scope = callScope(raw, method);
     work.calls.set(scope, method);
     try {
       const call = admit(raw, method, options, scope);
-      await answer(call);
+      const own = { ...call, context: served.follow(call.context) };
+      // what has no end of its own is a trace of its beginning
+      if (isEndless(method)) served.end();
+      await (isEndless(method) ? untraced(() => answer(own)) : answer(own));
+      served.end();
       options.log.debug({ rpc: method.path, trace_id: call.context.trace_id, ms: elapsed(started) }, 'answered');
     } catch (thrown) {
       const error = errorOf(thrown, scope.signal);
       refuse(scope.signal.reason === stopping ? markLoss(statusOf(error), 'lost') : statusOf(error));
+      served.end(error);
       const entry = { rpc: method.path, code: error.code, trace_id: traceOf(raw), ms: elapsed(started) };
       if (error.code === 'internal' || error.code === 'unavailable') options.log.error({ ...entry, err: error.cause ?? error }, 'failed');
       else options.log.info(entry, 'refused');
@@ -76,7 +89,14 @@ function serving(method: MethodModel, options: RpcServerOptions, work: Work) {
       work.calls.delete(scope);
       scope.close();
     }
-  };
+  }
+}
+
+type Answer = (call: Call) => Promise<void>;
+type Refuse = (status: StatusObject) => void;
+
+function textOf(value: string | Buffer | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 const tooMany = new AppError('unavailable', 'Too many calls at work; try again in a moment.');

@@ -1,6 +1,7 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { AppError } from '@biz/errors';
 import { canonicalJson, sha256Hex } from '@biz/json';
+import { counter } from '@biz/telemetry';
 import { LRUCache } from 'lru-cache';
 import { type Collection, type Db, MongoBulkWriteError } from 'mongodb';
 import type { Kek } from './kek.ts';
@@ -34,6 +35,8 @@ export interface DataKeys {
   /** The key of each owner, where there is one: at most one read. */
   find(owners: readonly KeyOwner[]): Promise<(HeldKey | undefined)[]>;
 }
+
+const lookups = counter('biz.sealing.key_cache.lookups');
 
 /** Id of an owner's key document; a hash, since ownership ids of other producers are of any length. */
 export function keyId(owner: KeyOwner): string {
@@ -85,6 +88,8 @@ export function createDataKeys(options: { database: Db; kek: Kek; cacheSize: num
       if (cached) found.set(id, cached);
       else absent.add(id);
     }
+    if (found.size > 0) lookups.add(found.size, { 'biz.cache.result': 'hit' });
+    if (absent.size > 0) lookups.add(absent.size, { 'biz.cache.result': 'miss' });
     await load([...absent], found);
     return found;
   }

@@ -19,6 +19,8 @@ export type TracedOptions = {
   readonly attributes?: Attributes;
   /** A `traceparent` (W3C) that the span belongs under; the active span when not given or malformed. */
   readonly parent?: string | undefined;
+  /** The trace that the work belongs to: an active span of this trace comes before `parent`. */
+  readonly within?: string;
   /** Other traces that the work is about, as `traceparent`s; malformed ones are left out. */
   readonly links?: readonly string[];
   /** When the span began, in milliseconds since the epoch; now when not given. */
@@ -51,9 +53,13 @@ export async function traced<T>(name: string, options: TracedOptions, run: (span
  * callbacks. Everything else is `traced`.
  */
 export function openSpan(name: string, options: TracedOptions): { readonly span: Span; readonly context: Context } {
-  const parent = parentOf(options.parent);
+  const parent = isActive(options.within) ? context.active() : parentOf(options.parent);
   const span = tracer().startSpan(name, spanOptions(options), parent);
   return { span, context: trace.setSpan(parent, span) };
+}
+
+function isActive(traceId: string | undefined): boolean {
+  return traceId !== undefined && trace.getActiveSpan()?.spanContext().traceId === traceId;
 }
 
 /** Runs work in a context, such as that of a span. */
