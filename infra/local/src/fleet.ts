@@ -134,6 +134,19 @@ function commonEnv(fleet: Fleet, name: string): Record<string, string> {
     TLS_CERT_FILE: certFile,
     TLS_KEY_FILE: keyFile,
     SERVICE_ADDRESSES: services.map(({ name }) => `${name}=${addressesOf(fleet, name)}`).join(','),
+    ...telemetryEnv(fleet, name),
+  };
+}
+
+/** OpenTelemetry's own variables (libs/telemetry/README.md); without an address the preload does nothing. Metrics leave often: people watch. */
+function telemetryEnv({ otlpEndpoint, telemetry }: Fleet, name: string): Record<string, string> {
+  if (!otlpEndpoint) return {};
+  return {
+    OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'delta',
+    OTEL_METRIC_EXPORT_INTERVAL: '10000',
+    ...telemetry,
+    OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint,
+    OTEL_SERVICE_NAME: name,
   };
 }
 
@@ -143,7 +156,7 @@ function ownSpec(own: { name: string; layer: ProcessSpec['layer']; folder: strin
     name: own.name,
     layer: own.layer,
     command: process.execPath,
-    args: ['--conditions=source', '--disable-warning=TimeoutNegativeWarning', join(folder, 'src', 'main.ts')],
+    args: ['--conditions=source', '--disable-warning=TimeoutNegativeWarning', '--import', '@biz/telemetry/preload', join(folder, 'src', 'main.ts')],
     cwd: folder,
     env: own.env,
     ready: 'ipc',
@@ -177,6 +190,8 @@ export interface Fleet {
   smtpUrl: string;
   /** Where processes send spans, log records and metrics (OTLP over HTTP), whether anybody listens there yet or not; undefined when telemetry is off. */
   otlpEndpoint?: string | undefined;
+  /** Further settings of OpenTelemetry (OTEL_…) that the start was given. */
+  telemetry?: Readonly<Record<string, string>>;
   /** The Elasticsearch that traces are read from. */
   tracesUrl?: string | undefined;
   /** The secrets are of the identity service's client and of the one that people log in through. */

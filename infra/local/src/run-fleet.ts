@@ -147,6 +147,7 @@ async function prepare({ layout, gatewayPort, instances }: PlanOptions, engines:
     webhookKeyFile: process.env.WEBHOOK_KEY_FILE || webhookKey.file,
     security: securitySettings(layout),
     logLevel: process.env.LOG_LEVEL || 'info',
+    telemetry: given(/^OTEL_/),
     reconcile: given(/^RECONCILE_/),
   };
 }
