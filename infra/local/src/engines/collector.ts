@@ -81,7 +81,7 @@ async function build(folder: string, progress: (text: string) => void): Promise<
   const source = join(folder, 'source');
   const config = join(folder, 'builder.yaml');
   await mkdir(source);
-  await writeFile(config, (await readFile(recipe, 'utf8')).replace('OUTPUT', source));
+  await writeFile(config, (await readFile(recipe, 'utf8')).replace('output_path: OUTPUT', `output_path: ${source}`));
   progress("fetching the collector's builder");
   await run('go', ['install', `go.opentelemetry.io/collector/cmd/builder@v${VERSION}`], {
     env: { ...env, GOBIN: bin },
