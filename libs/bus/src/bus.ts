@@ -2,8 +2,9 @@ import kafkajs from 'kafkajs';
 import { registerCodecs } from './codecs.ts';
 import { createConsumer } from './consumer.ts';
 import { quietLog } from './kafka-log.ts';
+import { watchLag } from './metrics.ts';
 import { createProducer } from './producer.ts';
-import type { Bus, BusConnection, BusLog, Lag } from './types.ts';
+import type { Bus, BusConnection, BusConsumer, BusLog, Lag } from './types.ts';
 
 /** Kafka behind a small port. Nothing is connected before it is used. */
 export function createBus(options: BusConnection & { clientId: string; log: BusLog }): Bus {
@@ -23,9 +24,18 @@ export function createBus(options: BusConnection & { clientId: string; log: BusL
     opened.push(part);
     return part;
   };
+  const lag = (groupId: string, topic: string) => withAdmin(kafka, (admin) => lagOf(admin, groupId, topic));
   return {
     producer: () => keep(createProducer(kafka, options.log)),
-    consumer: (consumerOptions) => keep(createConsumer(kafka, consumerOptions, options.log)),
+    consumer: (consumerOptions) => {
+      const { groupId, topics } = consumerOptions;
+      return keep(
+        watched(
+          createConsumer(kafka, consumerOptions, options.log),
+          watchLag(groupId, topics, (topic) => lag(groupId, topic)),
+        ),
+      );
+    },
     ensureTopics: (topics) =>
       withAdmin(kafka, async (admin) => {
         const present = new Set(await admin.listTopics());
@@ -41,9 +51,22 @@ export function createBus(options: BusConnection & { clientId: string; log: BusL
           });
         }
       }),
-    lag: (groupId, topic) => withAdmin(kafka, (admin) => lagOf(admin, groupId, topic)),
+    lag,
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(opened.map((part) => part[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+/** The consumer, with what goes when it does. */
+function watched(consumer: BusConsumer, watch: Disposable): BusConsumer {
+  return {
+    get joined() {
+      return consumer.joined;
+    },
+    async [Symbol.asyncDispose]() {
+      watch[Symbol.dispose]();
+      await consumer[Symbol.asyncDispose]();
     },
   };
 }

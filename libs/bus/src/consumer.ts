@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type kafkajs from 'kafkajs';
 import { faultHeader } from './codec-fault.ts';
+import { measured } from './metrics.ts';
 import type { BusConsumer, BusLog, ConsumerOptions, InMessage } from './types.ts';
 
 const HEARTBEAT_MS = 3_000;
@@ -181,7 +182,8 @@ class Worker {
       try {
         const last = messages.at(-1)?.offset ?? '0';
         const more = BigInt(last) + 1n < BigInt(payload.batch.highWatermark);
-        await this.#options.batch({ topic, partition, messages, more, signal: beat.signal });
+        const batch = { topic, partition, messages, more, signal: beat.signal };
+        await measured(this.#options.groupId, batch, () => this.#options.batch(batch));
         return true;
       } catch (error) {
         if (this.#life.aborted || !payload.isRunning()) {

@@ -1,4 +1,5 @@
 export { createBus } from './bus.ts';
+export { headerText } from './header.ts';
 export type {
   Batch,
   Bus,

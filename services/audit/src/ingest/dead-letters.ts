@@ -1,5 +1,6 @@
-import type { Batch, BusProducer, InMessage } from '@biz/bus';
+import { type Batch, type BusProducer, headerText, type InMessage } from '@biz/bus';
 import { type Keyring, sealUnlessErased } from '@biz/sealing';
+import { spanContextOf } from '@biz/telemetry';
 import { logId, recordId } from '../keys.ts';
 import { looksPersonal } from '../personal.ts';
 import type { Letter } from './plan.ts';
@@ -50,14 +51,21 @@ export async function lettersOf(
     raw_size: messages[index]?.value?.length ?? 0,
     raw_kept: raws[index]?.length ?? 0,
     ...eventIdHeader(messages[index]),
+    ...traceHeader(messages[index]),
     status: 'open',
   }));
 }
 
 /** Kept only when it has the form of an id; anything else in a header may be anybody's data. */
 function eventIdHeader(message: InMessage | undefined): { event_id_header?: string } {
-  const header = [message?.headers.event_id].flat()[0]?.toString() ?? '';
+  const header = headerText(message, 'event_id') ?? '';
   return /^[\w.:-]{1,200}$/.test(header) && !looksPersonal(header) ? { event_id_header: header } : {};
+}
+
+/** Kept when it is one (W3C Trace Context): a replay goes on in the same trace. */
+function traceHeader(message: InMessage | undefined): { traceparent?: string } {
+  const traceparent = headerText(message, 'traceparent');
+  return traceparent !== undefined && spanContextOf(traceparent) ? { traceparent } : {};
 }
 
 /** Sends the raw messages to the dead-letter topic, with what is wrong as headers. At least once. */
@@ -84,6 +92,7 @@ export async function publishLetters(
           partition: String(batch.partition),
           offset: String(offset),
           errors: JSON.stringify(faults.slice(0, 20)),
+          ...traceHeader(messages[index]),
           ...(truncated && { raw_size: String(value.length) }),
         },
       };

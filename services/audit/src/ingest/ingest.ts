@@ -1,6 +1,7 @@
-import type { Batch, BusProducer, InMessage } from '@biz/bus';
+import { type Batch, type BusProducer, headerText, type InMessage } from '@biz/bus';
 import { defaultLimits, type EnvelopeLimits } from '@biz/envelope';
 import type { Keyring } from '@biz/sealing';
+import { type BatchOptions, counter, inTraceOf, SpanKind, traced, tracedBatch } from '@biz/telemetry';
 import { type FindingDocument, versionDiffers } from '../completeness/finding.ts';
 import { logId, recordId } from '../keys.ts';
 import { type RecordDocument, recordOf, type SealedTexts } from '../record.ts';
@@ -36,15 +37,21 @@ const MOST_TRIES = 20;
 /** Leaves whose effects on entities and ownerships are put off at most. */
 const MOST_PUT_OFF = 10_000;
 
+const stored = counter('biz.audit.records');
+const deadLetters = counter('biz.audit.dead_letters');
+
+type Taken = Pick<Batch, 'topic' | 'partition' | 'messages' | 'more' | 'signal'>;
+
 /**
  * Takes one batch of one partition into the audit. When it resolves, all of it is durable: records, heads, ownerships, dead
  * letters; then the log's size is moved, and the caller commits the offset. Rejects when an engine fails, having
  * changed nothing that a repetition would not find and finish.
  */
-export async function ingest(
-  parts: IngestParts,
-  batch: Pick<Batch, 'topic' | 'partition' | 'messages' | 'more' | 'signal'>,
-): Promise<{ records: number }> {
+export function ingest(parts: IngestParts, batch: Taken): Promise<{ records: number }> {
+  return tracedBatch('audit ingest', spansOf(batch), () => take(parts, batch));
+}
+
+async function take(parts: IngestParts, batch: Taken): Promise<{ records: number }> {
   const log = logId(batch.topic, batch.partition);
   const incoming = batch.messages.map((message) => readMessage(message, parts.limits ?? defaultLimits));
   const receivedAt = parts.now?.() ?? new Date();
@@ -55,33 +62,59 @@ export async function ingest(
     const state = await parts.store.logState(log);
     const [pending, edge] = await Promise.all([put.of(parts.store, log, state), edgeOf(parts.store, log, state)]);
     const { size: base } = pending;
-    const plan = planBatch(await takeSnapshot(parts, incoming, pending, tries > 1), incoming);
-    await sealMissing(parts.keyring, plan.records, receivedAt, sealed);
-    const written = await insertRecords(parts, log, plan, sealed, receivedAt);
+    const plan = await stage('plan', async () => planBatch(await takeSnapshot(parts, incoming, pending, tries > 1), incoming));
+    await stage('seal', () => sealMissing(parts.keyring, plan.records, receivedAt, sealed));
+    const written = await stage('insert', () => insertRecords(parts, log, plan, sealed, receivedAt));
     if (written === undefined) {
       continue;
     }
     // From here on, until the log is moved, what is pending in memory is ahead of the store.
     put.drop(log);
     const [grown] = await Promise.all([
-      growTree(parts.store, log, edge, plan.size, written),
-      applyEffects(parts, log, plan, receivedAt, batch),
+      stage('tree', () => growTree(parts.store, log, edge, plan.size, written)),
+      stage('effects', () => applyEffects(parts, log, plan, receivedAt, batch)),
     ]);
     await parts.store.saveTiles(log, grown.tiles);
     pending.add(plan.heads, plan.leaves);
     const putOff = parts.pending !== undefined && batch.more && !pending.hasBlind && plan.size - pending.applied < MOST_PUT_OFF;
     if (!putOff) {
-      await applyPending(parts.store, pending, plan.size);
+      await stage('heads', () => applyPending(parts.store, pending, plan.size));
     }
     const next_offset = Number((batch.messages.at(-1) as InMessage).offset) + 1;
-    if (await parts.store.advance(log, base, { size: plan.size, applied: pending.applied, next_offset, edge: grown.edge })) {
+    const to = { size: plan.size, applied: pending.applied, next_offset, edge: grown.edge };
+    if (await stage('advance', () => parts.store.advance(log, base, to))) {
       pending.size = plan.size;
       put.keep(pending);
+      stored.add(plan.records.length);
       return { records: plan.records.length };
     }
     parts.log.warn({ log_id: log, base }, 'another consumer moved the log; the batch is planned again');
   }
   throw new Error(`${log}: no plan for the batch held after ${MOST_TRIES} tries`);
+}
+
+/** What a batch is in traces: of OpenTelemetry's conventions for messages that are worked on together. */
+function spansOf({ topic, partition, messages }: Taken): BatchOptions {
+  const attributes = {
+    'messaging.system': 'kafka',
+    'messaging.operation.name': 'process',
+    'messaging.operation.type': 'process',
+    'messaging.destination.name': topic,
+    'messaging.destination.partition.id': String(partition),
+  };
+  const attributesOf = (index: number) => ({ 'messaging.kafka.offset': Number(messages[index]?.offset) });
+  return {
+    count: messages.length,
+    traceparentOf: (index) => headerText(messages[index], 'traceparent'),
+    kind: SpanKind.CONSUMER,
+    attributes,
+    each: { name: `process ${topic}`, kind: SpanKind.CONSUMER, attributes, attributesOf },
+  };
+}
+
+/** A step of a batch: a span, below which stands what the stores did. */
+function stage<T>(name: string, work: () => Promise<T>): Promise<T> {
+  return traced(`audit ${name}`, {}, work);
 }
 
 async function applyPending(store: AuditStore, pending: LogPending, size: number): Promise<void> {
@@ -168,13 +201,26 @@ async function applyEffects(
     store.saveDeadLetters(letters),
     publishLetters(parts, batch, plan.letters),
   ]);
-  for (const { code, offset } of plan.letters) {
-    const fields = { topic: batch.topic, partition: batch.partition, offset, code };
-    if (code === 'event_id_conflict') {
-      parts.log.error(fields, 'ALERT an event id came again with other content');
-    } else {
-      parts.log.warn(fields, 'a message went to the dead letters');
-    }
+  tellOf(parts, batch, plan.letters);
+}
+
+/** Counts and logs each dead letter, the line in the trace of its message where that names one. */
+function tellOf(
+  { log }: IngestParts,
+  { topic, partition, messages }: Pick<Batch, 'topic' | 'partition' | 'messages'>,
+  letters: Plan['letters'],
+): void {
+  for (const { code, offset } of letters) {
+    deadLetters.add(1, { 'biz.dead_letter.code': code });
+    const traceparent = headerText(
+      messages.find((message) => Number(message.offset) === offset),
+      'traceparent',
+    );
+    inTraceOf(traceparent, (trace) => {
+      const fields = { topic, partition, offset, code, ...trace };
+      if (code === 'event_id_conflict') log.error(fields, 'ALERT an event id came again with other content');
+      else log.warn(fields, 'a message went to the dead letters');
+    });
   }
 }
 

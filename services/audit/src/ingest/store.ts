@@ -80,6 +80,8 @@ export interface DeadLetterDocument {
   raw_kept: number;
   /** The `event_id` header, which is part of what makes the event's identity. */
   event_id_header?: string;
+  /** The `traceparent` header, when it is one. */
+  traceparent?: string;
   status: 'open' | 'replayed';
   /** Who is at it, before anything is published. */
   attempt?: LetterReplay;

@@ -4,6 +4,7 @@ import { AppError } from '@biz/errors';
 import type { Outbox } from '@biz/eventstore';
 import type { CallContext } from '@biz/rpc';
 import type { Keyring } from '@biz/sealing';
+import { SpanKind, traced, traceparentOf } from '@biz/telemetry';
 import type { Collections } from '../collections.ts';
 import { sealedFields } from '../ingest/seal.ts';
 import { verdictsOf } from '../ingest/snapshot.ts';
@@ -44,8 +45,7 @@ export async function replayLetter(
   const event = await readable(parts, message, at);
   if (letter.replayed?.event_id === event.event_id) return letter;
   const taken = await take(parts, letter, { event_id: event.event_id, at: new Date(), by: context.actor.id });
-  const headers = { event_id: event.event_id, traceparent: context.traceparent };
-  await parts.producer.send(parts.topic, [{ key: event.entity_id, value: message.value, headers }]);
+  await publish(parts, taken, { event_id: event.event_id, entity_id: event.entity_id, value: message.value }, context.traceparent);
   await parts.outbox.append([
     {
       type: 'dead_letter.replayed',
@@ -65,6 +65,21 @@ export async function replayLetter(
     },
   ]);
   return mark(parts, taken);
+}
+
+/** Sends it on in the trace that the message came with, linked to the request that replays it; without one in the trace of that. */
+async function publish(
+  { producer, topic }: LetterParts,
+  { traceparent }: DeadLetterDocument,
+  { event_id, entity_id, value }: { event_id: string; entity_id: string; value: Buffer },
+  asked: string,
+): Promise<void> {
+  const attributes = { 'messaging.system': 'kafka', 'messaging.operation.type': 'send', 'messaging.destination.name': topic };
+  const links = traceparent === undefined ? [] : [asked];
+  await traced(`send ${topic}`, { kind: SpanKind.PRODUCER, attributes, parent: traceparent, links }, async (span) => {
+    const headers = { event_id, traceparent: traceparentOf(span.spanContext()) ?? traceparent ?? asked };
+    await producer.send(topic, [{ key: entity_id, value, headers }]);
+  });
 }
 
 /** The message's bytes; AppError when they are not, or not all, kept here. */

@@ -1,0 +1,8 @@
+import type { InMessage } from './types.ts';
+
+/** A header as text; the first one of several, undefined when there is none. Bytes that are no UTF-8 become U+FFFD. */
+export function headerText(message: Pick<InMessage, 'headers'> | undefined, name: string): string | undefined {
+  const value = message?.headers[name];
+  const first = Array.isArray(value) ? value[0] : value;
+  return first === undefined ? undefined : typeof first === 'string' ? first : first.toString('utf8');
+}
