@@ -1,3 +1,4 @@
+import { flagsShape } from '@biz/flags';
 import { readConfig, serviceShape } from '@biz/service';
 import { z } from 'zod';
 
@@ -39,6 +40,7 @@ export const ownShape = {
   CONSUMER_GROUP: z.string().min(1).default('notification'),
   /** Users created longer ago are not welcomed any more: a new consumer group reads the topic from its start. */
   WELCOME_MAX_AGE_HOURS: z.coerce.number().positive().default(24),
+  ...flagsShape,
 };
 
 /** Names of all settings: `withSecrets` reads those that stand in the secret manager. */

@@ -1,4 +1,5 @@
 import { createBus } from '@biz/bus';
+import { openFlags } from '@biz/flags';
 import { loadContract } from '@biz/protos';
 import { createResource, openFoundation } from '@biz/resource';
 import { kafkaConnection, type Log, type RunningService } from '@biz/service';
@@ -11,6 +12,7 @@ import { type Locale, loadTemplates, type Variables } from './templates.ts';
 import { createAddressGuard } from './webhook/addresses.ts';
 import { createWebhookSender, webhookCall } from './webhook/sender.ts';
 import { startWelcome } from './welcome.ts';
+import { welcomeDecisions } from './welcome-decisions.ts';
 
 /** Builds and starts the service; disposing the answer ends it. The mail server and Kafka may be away. */
 export async function startNotification(config: Config, log: Log): Promise<RunningService> {
@@ -34,9 +36,13 @@ export async function startNotification(config: Config, log: Log): Promise<Runni
     foundation.use(startDelivery({ ...foundation, notifications, channel: 'webhook', send, inParallel: config.WEBHOOK_CONNECTIONS, log }));
   }
   const bus = foundation.use(createBus({ ...kafkaConnection(config), clientId: 'notification', log }));
+  const flags = foundation.use(await openFlags({ settings: config, service: 'notification', environment: config.ENVIRONMENT, log }));
+  const keepMs = config.WELCOME_MAX_AGE_HOURS * 3_600_000;
+  const decisions = await welcomeDecisions({ db: foundation.store.db, flags, keepMs, log });
   startWelcome({
     ...{ bus, topic: config.AUDIT_TOPIC, groupId: config.CONSUMER_GROUP, keyring: foundation.keyring, notifications, log },
-    maxAgeMs: config.WELCOME_MAX_AGE_HOURS * 3_600_000,
+    wanted: (event) => decisions.decide(event),
+    maxAgeMs: keepMs,
     publicUrl: config.PUBLIC_URL,
     // ends the process, which is started again clean (runProcess of @biz/service)
     onFatal: (error) =>

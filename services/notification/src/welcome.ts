@@ -14,6 +14,8 @@ export type WelcomeOptions = {
   readonly topic: string;
   readonly groupId: string;
   readonly keyring: Pick<Keyring, 'open'>;
+  /** Whether a user is to be welcomed at all; asked again for the same event it gives the same answer. */
+  readonly wanted: (event: ReadEvent) => Promise<boolean>;
   readonly notifications: Pick<Resource<NotificationState, NotificationCommand>, 'change'>;
   /** Users created longer ago than this are not welcomed, in milliseconds. */
   readonly maxAgeMs: number;
@@ -47,6 +49,8 @@ async function react(options: WelcomeOptions, message: InMessage): Promise<void>
   const event = newUser(message, Date.now() - options.maxAgeMs);
   if (!event) return;
   try {
+    // a no is kept, and the event is done with
+    if (!(await options.wanted(event))) return;
     await welcome(options, event, String(message.headers.traceparent ?? ''));
   } catch (error) {
     // the same event again, after a crash before its offset was committed
