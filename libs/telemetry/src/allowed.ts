@@ -13,7 +13,6 @@ const text =
 const word = text(/^[A-Za-z_][\w.-]{0,63}$/);
 /** An id as this project and Keycloak make them, or the name of a thing: no white space, no `@`. */
 const id = text(/^[\w.-]{1,64}$/);
-const words = text(/^[a-z][\w .:-]{0,127}$/i);
 const number: Rule = (value) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
 const flag: Rule = (value) => (typeof value === 'boolean' ? value : undefined);
 /** A pattern such as `/v1/teams/:id`: lower-case words and names of parameters, no digit but a version's, so that no raw path with an id passes. */
@@ -70,7 +69,7 @@ const logRules = new Map<string, Rule>(
     status,
     ms: number,
     rpc: text(/^\/[\w.]+\/\w+$/),
-    reason: words,
+    reason: word,
     service: word,
     storage: word,
     channel: word,
@@ -165,4 +164,4 @@ export function allowedSpanName(name: string): string {
 }
 
 /** `POST /v1/teams/:id`, `biz.team.v1.TeamService/CreateTeam`, `insert events`, `publish audit`. */
-const spanNameForm = /^(?=.{1,128}$)[A-Za-z][\w.-]*(?:\/\w+)?(?: [\w.-]+)*(?: \/(?:[a-z_:.*/-]|(?<=\/v)\d)*)?$/;
+const spanNameForm = /^(?=.{1,128}$)[A-Za-z][\w.-]*(?:\/\w+)?(?: [a-z][a-z_.-]*)*(?: \/(?:[a-z_:.*/-]|(?<=\/v)\d)*)?$/;
