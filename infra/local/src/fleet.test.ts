@@ -22,6 +22,7 @@ const fleet: Fleet = {
   },
   sessionKeyFile: '/keys/session-key',
   webhookKeyFile: '/keys/webhook-key',
+  flags: { FLAGS_FILE: '/flags.json' },
   security: { SECURITY_STORAGES: 'mongodb,file', SECURITY_FILE_FOLDER: '/security' },
   logLevel: 'info',
 };

@@ -38,6 +38,7 @@ export const services: readonly ServiceEntry[] = [
       MAIL_FROM: 'Biz Retail <nao-responda@example.com>',
       WEBHOOK_KEY_FILE: fleet.webhookKeyFile,
       WEBHOOK_LOOPBACK: 'true',
+      ...fleet.flags,
     }),
   },
   {
@@ -200,6 +201,8 @@ export interface Fleet {
   sessionKeyFile: string;
   /** The secrets of webhooks are made from it. */
   webhookKeyFile: string;
+  /** Where feature flags come from (FLAGS_FILE or FLAGD_…). */
+  flags: Readonly<Record<string, string>>;
   /** Settings of the security service: its storages and where they are. */
   security: Readonly<Record<string, string>>;
   logLevel: string;

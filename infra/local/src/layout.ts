@@ -11,6 +11,7 @@ export function layoutOf(env: NodeJS.ProcessEnv = process.env): Layout {
     folder,
     data: join(folder, 'data'),
     checkpoints: join(folder, 'checkpoints'),
+    flags: join(folder, 'flags.json'),
     keys: join(folder, 'keys'),
     logs: join(folder, 'logs'),
     run: join(folder, 'run'),
@@ -26,6 +27,8 @@ export interface Layout {
   data: string;
   /** What the audit keeps outside its database. */
   checkpoints: string;
+  /** Feature flags, for people to edit. */
+  flags: string;
   keys: string;
   logs: string;
   /** A note of each process that runs. */

@@ -6,6 +6,7 @@ import { kafkaOf } from './engines/kafka.ts';
 import { keycloakAdmin } from './engines/keycloak.ts';
 import { mailPages } from './engines/mail.ts';
 import { addressOf, databaseOf, type Fleet, gatewayName, gatewaySpec, gatewayUrl, instancesOf, serviceSpec, services } from './fleet.ts';
+import { ensureFlags } from './flags.ts';
 import { ensureRealm, followAddresses } from './keycloak-realm.ts';
 import { checkpointFile, type Layout, verificationKeyFile } from './layout.ts';
 import { seeder } from './people.ts';
@@ -145,6 +146,7 @@ async function prepare({ layout, gatewayPort, instances }: PlanOptions, engines:
     keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity, gatewaySecretFile: login },
     sessionKeyFile: process.env.SESSION_KEY_FILE || sessionKey.file,
     webhookKeyFile: process.env.WEBHOOK_KEY_FILE || webhookKey.file,
+    flags: await flagSettings(layout),
     security: securitySettings(layout),
     logLevel: process.env.LOG_LEVEL || 'info',
     telemetry: given(/^OTEL_/),
@@ -158,6 +160,14 @@ function securitySettings(layout: Layout): Record<string, string> {
   const further = Object.entries({ elasticsearch: 'ELASTICSEARCH_URL', postgresql: 'POSTGRESQL_URL', cloudwatch: 'CLOUDWATCH_REGION' });
   const storages = ['mongodb', 'file', ...further.flatMap(([name, variable]) => (settings[variable] ? [name] : []))];
   return { SECURITY_STORAGES: storages.join(','), SECURITY_FILE_FOLDER: layout.security, ...settings };
+}
+
+/** Flags come from a file of this clone, made when there is none, unless the environment names another file or flagd. */
+async function flagSettings(layout: Layout): Promise<Record<string, string>> {
+  const settings = given(/^FLAG[SD]_/);
+  if (settings.FLAGS_FILE || settings.FLAGD_ADDRESS) return settings;
+  await ensureFlags(layout.flags);
+  return { FLAGS_FILE: layout.flags, ...settings };
 }
 
 /** Variables of these names that the start was given. */
