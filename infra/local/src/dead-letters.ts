@@ -3,10 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { parseJson } from '@biz/json';
-import { jsonRequest } from './https.ts';
-import { passwordToken } from './keycloak-realm.ts';
-import { layoutOf } from './layout.ts';
-import { readRunFile } from './run-file.ts';
+import { type Ask, gatewayClient, shown } from './client.ts';
 import { columns } from './table.ts';
 
 const usage = `usage: npm run dead-letters -- list [--code CODE] [--status open|replayed]
@@ -20,7 +17,7 @@ process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
 
 async function main(args: string[]): Promise<number> {
   const { command, id, values } = read(args);
-  const ask = await client();
+  const { ask } = await gatewayClient('a data protection officer of the platform');
   if (command === 'list') await list(ask, values);
   else if (command === 'show') await show(ask, id, values.raw === true);
   else await replay(ask, id, values.file);
@@ -38,37 +35,6 @@ function read(args: string[]) {
   } catch (error) {
     throw new Error(`${(error as Error).message}\n${usage}`);
   }
-}
-
-type Ask = (method: string, path: string, body?: string) => Promise<unknown>;
-
-/** Asks the gateway; an answer that is not of success becomes an Error that says all of it. */
-async function client(): Promise<Ask> {
-  const { gateway, token, ca } = await place();
-  return async (method, path, body) => {
-    const answer = await jsonRequest({ method, url: `${gateway}${path}`, ca, token, ...(body !== undefined && { body }) });
-    if (answer.status < 300) return answer.body;
-    const { code = '', detail = '', errors = [] } = (answer.body ?? {}) as Problem;
-    const faults = errors.map((fault) => `\n  ${shown(fault.path)}  ${shown(fault.message)}`).join('');
-    throw new Error(`${answer.status} ${code}: ${shown(detail)}${faults}`);
-  };
-}
-
-async function place(): Promise<{ gateway: string; token: string; ca: string | undefined }> {
-  const { BIZ_GATEWAY, BIZ_TOKEN, BIZ_CA_FILE } = process.env;
-  if (BIZ_GATEWAY) {
-    if (!BIZ_TOKEN) throw new Error('BIZ_GATEWAY is set, but not BIZ_TOKEN: an access token of a data protection officer of the platform.');
-    return { gateway: BIZ_GATEWAY, token: BIZ_TOKEN, ca: BIZ_CA_FILE ? await readFile(BIZ_CA_FILE, 'utf8') : undefined };
-  }
-  const layout = layoutOf();
-  const run = await readRunFile(layout.runFile);
-  if (run === undefined) {
-    throw new Error(`The fleet of this clone does not run (${layout.folder}); "npm start" starts it. BIZ_GATEWAY names another one.`);
-  }
-  const username = 'platform';
-  const password = run.users.find((user) => user.username === username)?.password ?? '';
-  const token = await passwordToken({ url: run.keycloak_url, realm: run.realm, clientId: run.client_id, username, password });
-  return { gateway: run.gateway, token, ca: await readFile(run.ca_file, 'utf8') };
 }
 
 async function list(ask: Ask, { code, status }: { code?: string | undefined; status?: string | undefined }): Promise<void> {
@@ -129,11 +95,6 @@ function pathOf(id: string): string {
   return `/v1/audit/dead-letters/${encodeURIComponent(id)}`;
 }
 
-/** Anybody may have sent it: what a terminal would take for a command, or would turn round, is shown as its number. */
-function shown(text: string): string {
-  return text.replaceAll(/[^\P{C}\n]|[\u2028\u2029]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
-}
-
 interface Letter {
   id: string;
   code: string;
@@ -143,10 +104,4 @@ interface Letter {
   /** Text, or an object that says why it is not shown. */
   raw_base64: unknown;
   replayed_event_id: string | null;
-}
-
-interface Problem {
-  code?: string;
-  detail?: string;
-  errors?: { path: string; message: string }[];
 }

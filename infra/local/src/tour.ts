@@ -29,6 +29,7 @@ export async function tour(run: RunFile): Promise<string[]> {
     `  manager-a creates cost centre ${code} "Loja Centro", then renames it "Loja Centro Histórico";`,
     `  auditor-a reads GET ${history}`,
     ...records.map(lineOf),
+    ...(records[0] ? [`  how it ran, once telemetry is on: npm run trace -- ${records[0].trace_id}`] : []),
   ];
 }
 
