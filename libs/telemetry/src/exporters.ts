@@ -54,15 +54,18 @@ function watched(done: Done, outage: Outage, what: string, count: number): Done 
 
 function spanOf(span: ReadableSpan): ReadableSpan {
   const own = bare(span.spanContext());
+  const attributes = allowed('span', span.attributes);
+  const name = allowedSpanName(span.name);
   return {
-    name: allowedSpanName(span.name),
+    // MongoDB's commands that are of no collection are told as of `$cmd`
+    name: name === 'other' ? String(attributes['db.operation.name'] ?? name) : name,
     kind: span.kind,
     spanContext: () => own,
     ...(span.parentSpanContext && { parentSpanContext: bare(span.parentSpanContext) }),
     startTime: span.startTime,
     endTime: span.endTime,
     status: { code: span.status.code },
-    attributes: allowed('span', span.attributes),
+    attributes,
     links: span.links.map(linkOf),
     events: span.events.map((event) => ({
       time: event.time,
