@@ -6,10 +6,13 @@ export type Config = ReturnType<typeof readServiceConfig>;
 
 const count = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 
-const key = z
-  .base64()
-  .transform((text) => Buffer.from(text, 'base64'))
-  .refine((bytes) => bytes.length >= 32, 'must have at least 32 bytes');
+/** Keys of at least 32 bytes, base64, with commas or white space between. */
+const keys = z
+  .string()
+  .transform((text) => text.split(/[\s,]+/).filter(Boolean))
+  .refine((parts) => parts.length > 0 && parts.every((part) => z.base64().safeParse(part).success), 'must be base64')
+  .transform((parts) => parts.map((part) => Buffer.from(part, 'base64')))
+  .refine((parts) => parts.every((bytes) => bytes.length >= 32), 'must have at least 32 bytes each');
 
 /** Settings of this service beside those of every service; README.md tells of each. */
 export const ownShape = {
@@ -22,8 +25,8 @@ export const ownShape = {
   MAIL_MAX_ATTEMPTS: count(20),
   MAIL_FIRST_PAUSE_MS: count(5_000),
   MAIL_MAX_PAUSE_MS: count(3_600_000),
-  /** Key of at least 32 bytes (base64) that the secrets of webhooks are made from; without it there are no webhooks. */
-  WEBHOOK_KEY: key.optional(),
+  /** Keys that the secrets of webhooks are made from: the first is told, all sign; without one there are no webhooks. */
+  WEBHOOK_KEY: keys.optional(),
   /** The longest that one attempt at a webhook may take. */
   WEBHOOK_TIMEOUT_MS: count(10_000),
   /** Webhooks under way at once. */

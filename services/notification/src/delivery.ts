@@ -4,6 +4,7 @@ import type { Resource } from '@biz/resource';
 import { serviceContext } from '@biz/rpc';
 import { type Keyring, openFields } from '@biz/sealing';
 import { traceContext } from '@biz/service';
+import { askedOnce, counter, gauge, SpanKind, traced } from '@biz/telemetry';
 import { type Channel, dueLookups } from './entities.ts';
 import type { DeliveryOutcome } from './mailer.ts';
 import type { NotificationCommand, NotificationState } from './notification.ts';
@@ -46,13 +47,30 @@ export function startDelivery(options: DeliveryOptions): Worker {
   const work = (stopping: AbortSignal) => deliverDue(options, stopping);
   const worker = startWorker({ db: store.db, lease: leases[options.channel], work, pollMs, maxBackoffMs, log });
   const unlisten = store.onAppend(worker.wake);
+  const watch = watchDue(options);
   return {
     wake: worker.wake,
     async [Symbol.asyncDispose]() {
       unlisten();
+      watch[Symbol.dispose]();
       await worker[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Lets every collection of metrics ask for how long what is due has been due. */
+function watchDue({ store, channel }: DeliveryOptions): Disposable {
+  const key = `keys.${dueLookups[channel]}`;
+  const asked = askedOnce(async () => {
+    const now = new Date().toISOString();
+    const [first] = await store.current
+      .find({ entity_type: 'notification', [key]: { $lte: now } }, { projection: { keys: 1 } })
+      .sort({ [key]: 1 })
+      .limit(1)
+      .toArray();
+    return first ? Math.max(0, Date.now() - Date.parse(String(first.keys[dueLookups[channel]]))) / 1_000 : 0;
+  });
+  return gauge('biz.notification.oldest', async () => [{ value: await asked(), attributes: { 'biz.channel': channel } }]);
 }
 
 /** One round; true when there was anything. Throws when the other side of all (or the database) is away, so that the rest waits. */
@@ -76,7 +94,7 @@ async function deliverDue(options: DeliveryOptions, stopping: AbortSignal): Prom
 }
 
 async function deliver(options: DeliveryOptions, entity: CurrentDocument, stopping: AbortSignal): Promise<void> {
-  const { store, notifications, log } = options;
+  const { store } = options;
   const [newest] = await store.events
     .find({ stream_id: `notification:${entity._id}` })
     .sort({ stream_id: -1, version: -1 })
@@ -84,7 +102,23 @@ async function deliver(options: DeliveryOptions, entity: CurrentDocument, stoppi
     .toArray();
   // a process that ended between an outcome and its fold: what it sent is not sent again
   if (newest && newest.version > entity.version) return void (await store.ensureCurrent([newest]));
-  const trace = traceContext(newest?.meta.traceparent);
+  const parent = newest?.meta.traceparent;
+  await traced('notification deliver', { parent, attributes: { 'biz.channel': options.channel } }, () =>
+    attemptOnce(options, entity, parent, stopping),
+  );
+}
+
+const attempts = counter('biz.notification.attempts');
+
+/** One attempt and its outcome, in the trace of the notification's newest event. */
+async function attemptOnce(
+  options: DeliveryOptions,
+  entity: CurrentDocument,
+  traceparent: string | undefined,
+  stopping: AbortSignal,
+): Promise<void> {
+  const { notifications, channel, log } = options;
+  const trace = traceContext(traceparent);
   const outcome = await attempt(options, entity, stopping);
   // stopped before the other side had all of it: no attempt was made
   if (outcome.kind === 'away' && stopping.aborted) return;
@@ -95,6 +129,7 @@ async function deliver(options: DeliveryOptions, entity: CurrentDocument, stoppi
     event: 'notification.attempted',
     ownership: 'recipient_id',
   });
+  attempts.add(1, { 'biz.channel': channel, 'biz.outcome': outcome.kind });
   const details = { notification_id: entity._id, trace_id: trace.trace_id, ...outcome };
   if (outcome.kind === 'sent') return log.info(details, 'notification sent');
   log.warn(details, 'notification not sent');
@@ -108,7 +143,8 @@ async function attempt(options: DeliveryOptions, entity: CurrentDocument, stoppi
     const [opened] = await openFields(keyring, [{ company_id: entity.company_id, data: entity.state }]);
     if (!opened || opened.invalid.length) return { kind: 'refused', reason: 'unreadable' };
     if (opened.erased.length) return { kind: 'refused', reason: 'erased' };
-    return await send({ ...entity, fields: opened.data as OpenedNotification['fields'] }, stopping);
+    const message = { ...entity, fields: opened.data as OpenedNotification['fields'] };
+    return await traced('notification send', { kind: SpanKind.CLIENT }, () => send(message, stopping));
   } catch (error) {
     if (isUnavailable(error)) throw error;
     log.warn({ err: error, notification_id: entity._id }, 'notification cannot be rendered');

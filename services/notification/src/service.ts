@@ -19,9 +19,9 @@ export async function startNotification(config: Config, log: Log): Promise<Runni
   const contract = loadContract();
   const model = defineNotification(contract);
   const templates = loadTemplates();
-  const key = config.WEBHOOK_KEY;
+  const keys = config.WEBHOOK_KEY;
   const guard = createAddressGuard({ networks: config.WEBHOOK_NETWORKS, loopback: config.WEBHOOK_LOOPBACK });
-  const webhookFault = (url: string) => (key ? guard.fault(url) : 'cannot be sent to: this installation has no webhooks (WEBHOOK_KEY)');
+  const webhookFault = (url: string) => (keys ? guard.fault(url) : 'cannot be sent to: this installation has no webhooks (WEBHOOK_KEY)');
   const foundation = await openFoundation({ name: 'notification', config, contract, log, models: [storeModel(model)] });
   const policy = { maxAttempts: config.MAIL_MAX_ATTEMPTS, firstPauseMs: config.MAIL_FIRST_PAUSE_MS, maxPauseMs: config.MAIL_MAX_PAUSE_MS };
   const notifications = createResource(model, { ...foundation, prepare: async () => ({ templates, policy, webhookFault }) });
@@ -30,8 +30,8 @@ export async function startNotification(config: Config, log: Log): Promise<Runni
   const sendMail: Send = ({ _id, fields: { to, template, locale, data } }, stopping) =>
     mailer.send({ ...templates.render(template, locale as Locale, JSON.parse(data) as Variables), to, messageKey: _id }, stopping);
   foundation.use(startDelivery({ ...foundation, notifications, channel: 'email', send: sendMail, inParallel, log }));
-  if (key) {
-    const webhooks = foundation.use(createWebhookSender({ key, guard, timeoutMs: config.WEBHOOK_TIMEOUT_MS }));
+  if (keys) {
+    const webhooks = foundation.use(createWebhookSender({ keys, guard, timeoutMs: config.WEBHOOK_TIMEOUT_MS }));
     const send: Send = (notification, stopping) => webhooks.send(webhookCall(notification), stopping);
     foundation.use(startDelivery({ ...foundation, notifications, channel: 'webhook', send, inParallel: config.WEBHOOK_CONNECTIONS, log }));
   }
@@ -50,5 +50,5 @@ export async function startNotification(config: Config, log: Log): Promise<Runni
         throw error;
       }),
   });
-  return foundation.serve([model.service], createHandlers(notifications, { key, fault: webhookFault }));
+  return foundation.serve([model.service], createHandlers(notifications, { key: keys?.[0], fault: webhookFault }));
 }

@@ -1,11 +1,12 @@
-import type { Batch, Bus, BusConsumer, InMessage } from '@biz/bus';
+import { type Batch, type Bus, type BusConsumer, headerText, type InMessage } from '@biz/bus';
 import { type ReadEvent, readEnvelope } from '@biz/envelope';
 import { AppError, isUnavailable } from '@biz/errors';
 import { type JsonObject, parseJson } from '@biz/json';
 import type { Resource } from '@biz/resource';
 import { serviceContext } from '@biz/rpc';
 import { type Keyring, openFields } from '@biz/sealing';
-import { idFromKey, traceContext } from '@biz/service';
+import { idFromKey, type TraceContext, traceContext } from '@biz/service';
+import { SpanKind, traced } from '@biz/telemetry';
 import type { NotificationCommand, NotificationState } from './notification.ts';
 import { defaultLocale, locales } from './templates.ts';
 
@@ -51,7 +52,7 @@ async function react(options: WelcomeOptions, message: InMessage): Promise<void>
   try {
     // a no is kept, and the event is done with
     if (!(await options.wanted(event))) return;
-    await welcome(options, event, String(message.headers.traceparent ?? ''));
+    await welcomeInTrace(options, event, headerText(message, 'traceparent'));
   } catch (error) {
     // the same event again, after a crash before its offset was committed
     if (error instanceof AppError && error.code === 'already_exists') return;
@@ -71,7 +72,15 @@ export function newUser(message: Pick<InMessage, 'value' | 'headers'>, since: nu
   return ours && event.action_at.getTime() >= since ? event : undefined;
 }
 
-async function welcome({ keyring, notifications, publicUrl }: WelcomeOptions, event: ReadEvent, traceparent: string): Promise<void> {
+/** The welcome goes on in the trace of the user's creation. */
+function welcomeInTrace(options: WelcomeOptions, event: ReadEvent, parent: string | undefined): Promise<void> {
+  const attributes = { 'messaging.system': 'kafka', 'messaging.operation.type': 'process', 'messaging.destination.name': options.topic };
+  return traced('notification welcome', { kind: SpanKind.CONSUMER, parent, attributes }, () =>
+    welcome(options, event, traceContext(parent)),
+  );
+}
+
+async function welcome({ keyring, notifications, publicUrl }: WelcomeOptions, event: ReadEvent, trace: TraceContext): Promise<void> {
   const { company_id } = event;
   const [opened] = await openFields(keyring, [{ company_id, data: parseJson(event.payload) as JsonObject }]);
   const { email, name, username, locale } = (opened?.data ?? {}) as Record<string, unknown>;
@@ -87,7 +96,7 @@ async function welcome({ keyring, notifications, publicUrl }: WelcomeOptions, ev
         locale: locales.find((known) => known === locale) ?? defaultLocale,
       },
     },
-    context: serviceContext('notification', traceContext(traceparent), { company_id }),
+    context: serviceContext('notification', trace, { company_id }),
     event: 'notification.queued',
     ownership: 'recipient_id',
   });

@@ -9,6 +9,8 @@ import { createWebhookSender, webhookSecret } from './sender.ts';
 type Received = { headers: IncomingHttpHeaders; body: string; path: string };
 
 const key = randomBytes(32);
+/** One that is being replaced. */
+const former = randomBytes(32);
 const guard = createAddressGuard({ networks: [], loopback: true });
 const received: Received[] = [];
 const answers = new Map<string, (response: ServerResponse) => void>([
@@ -42,7 +44,7 @@ afterAll(() => {
 });
 
 const send = async (path: string, over: { guard?: typeof guard; signal?: AbortSignal; timeoutMs?: number } = {}) => {
-  await using sender = createWebhookSender({ key, guard: over.guard ?? guard, timeoutMs: over.timeoutMs ?? 10_000 });
+  await using sender = createWebhookSender({ keys: [key, former], guard: over.guard ?? guard, timeoutMs: over.timeoutMs ?? 10_000 });
   const url = path.startsWith('/') ? base + path : path;
   return await sender.send({ id: 'n-1', url, company_id: 'c-1', body: '{"type":"x"}' }, over.signal);
 };
@@ -53,6 +55,8 @@ describe('a webhook', () => {
     const { headers, body } = received.at(-1) as Received;
     const given = headers as Record<string, string>;
     expect(new Webhook(webhookSecret(key, 'c-1', `${base}/ok`)).verify(body, given)).toEqual({ type: 'x' });
+    expect(new Webhook(webhookSecret(former, 'c-1', `${base}/ok`)).verify(body, given)).toEqual({ type: 'x' });
+    expect(() => new Webhook(webhookSecret(randomBytes(32), 'c-1', `${base}/ok`)).verify(body, given)).toThrow();
     expect(given['webhook-id']).toBe('n-1');
     // not with another company's secret, nor another body
     expect(() => new Webhook(webhookSecret(key, 'c-2', `${base}/ok`)).verify(body, given)).toThrow();

@@ -21,8 +21,11 @@ export interface WebhookSender extends AsyncDisposable {
 }
 
 export interface WebhookOptions {
-  /** Key that the secrets of receivers are made from. */
-  readonly key: Buffer;
+  /**
+   * Keys that the secrets of receivers are made from. A message is signed with the secrets of all, so that receivers can change theirs one after
+   * another while the former key is still in the list (Standard Webhooks, "Key rotation").
+   */
+  readonly keys: readonly Buffer[];
   readonly guard: AddressGuard;
   /** The longest that one attempt may take, in milliseconds. */
   readonly timeoutMs: number;
@@ -32,7 +35,7 @@ export interface WebhookOptions {
 const MOST_ANSWER_BYTES = 16_384;
 
 /** Sends as the Standard Webhooks specification 1.0 says: `webhook-id`, `webhook-timestamp`, and `webhook-signature` by HMAC-SHA256 (v1). */
-export function createWebhookSender({ key, guard, timeoutMs }: WebhookOptions): WebhookSender {
+export function createWebhookSender({ keys, guard, timeoutMs }: WebhookOptions): WebhookSender {
   const dispatcher = new Agent({ connect: { lookup: guard.lookup, timeout: timeoutMs }, connections: 2, keepAliveTimeout: 4_000 });
   return {
     async send({ id, url, company_id, body }, signal) {
@@ -50,7 +53,7 @@ export function createWebhookSender({ key, guard, timeoutMs }: WebhookOptions): 
             'user-agent': 'biz-retail-webhooks',
             'webhook-id': id,
             'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
-            'webhook-signature': new Webhook(webhookSecret(key, company_id, url)).sign(id, now, body),
+            'webhook-signature': keys.map((key) => new Webhook(webhookSecret(key, company_id, url)).sign(id, now, body)).join(' '),
           },
           body,
         });
