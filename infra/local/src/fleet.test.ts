@@ -52,6 +52,12 @@ test('instances of a service differ in name and address only, and everybody know
   expect(first?.env?.SERVICE_ADDRESSES).toContain('audit=127.0.0.1:21000|127.0.0.1:21001,cost-center=');
 });
 
+test("traces are read from telemetry's Elasticsearch, which does not become a storage of security events", () => {
+  const specs = services.map((service) => serviceSpec({ ...fleet, traces: { ELASTICSEARCH_URL: 'http://127.0.0.1:20104' } }, service));
+  const knowing = specs.filter(({ env }) => env?.ELASTICSEARCH_URL !== undefined);
+  expect(knowing.map(({ name }) => name)).toEqual(['audit']);
+});
+
 test('the gateway knows whose tokens it takes, and how people log in', () => {
   expect(gatewaySpec(fleet).env).toMatchObject({
     OIDC_ISSUER: 'http://127.0.0.1:20103/realms/biz',

@@ -15,7 +15,7 @@ export const services: readonly ServiceEntry[] = [
     env: (fleet) => ({
       CHECKPOINT_KEY_FILE: fleet.checkpoints.keyFile,
       CHECKPOINT_FILE: fleet.checkpoints.file,
-      ...(fleet.tracesUrl && { ELASTICSEARCH_URL: fleet.tracesUrl }),
+      ...fleet.traces,
       ...fleet.reconcile,
     }),
   },
@@ -193,8 +193,8 @@ export interface Fleet {
   otlpEndpoint?: string | undefined;
   /** Further settings of OpenTelemetry (OTEL_…) that the start was given. */
   telemetry?: Readonly<Record<string, string>>;
-  /** The Elasticsearch that traces are read from. */
-  tracesUrl?: string | undefined;
+  /** Where the audit reads traces, and how it gets in there (ELASTICSEARCH_…, TRACE…). */
+  traces?: Readonly<Record<string, string>>;
   /** The secrets are of the identity service's client and of the one that people log in through. */
   keycloak: { url: string; realm: string; identitySecretFile: string; gatewaySecretFile: string };
   /** Sessions of people are sealed with it. */

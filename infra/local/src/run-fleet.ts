@@ -13,7 +13,7 @@ import { seeder } from './people.ts';
 import { freePort } from './ports.ts';
 import type { Step } from './progress.ts';
 import { makeSigningKey, realmOf } from './realm.ts';
-import { localUsers, type RunFile } from './run-file.ts';
+import { localUsers, type RunFile, withoutPassword } from './run-file.ts';
 import { keepPublicKey, keptSecret } from './secrets.ts';
 import { seedIdentity } from './seed.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -93,17 +93,18 @@ function runFileOf(fleet: Fleet, engines: Engines, telemetry: Telemetry, supervi
     const pid = instances[0]?.pid ?? null;
     return [service.name, { grpc: addressOf(fleet, service.name), pid, database: databaseOf(service), instances }] as const;
   });
+  const { elasticsearchUrl: elasticsearch } = telemetry.running();
   return {
     gateway: gatewayUrl(fleet),
     ca_file: fleet.tls.caFile,
     kafka_brokers: fleet.kafkaBrokers,
-    mongodb_url: fleet.mongodbUrl,
+    mongodb_url: withoutPassword(fleet.mongodbUrl),
     keycloak_url: fleet.keycloak.url,
     realm: REALM,
     client_id: 'biz-cli',
-    elasticsearch_url: telemetry.running().elasticsearchUrl,
+    elasticsearch_url: elasticsearch === null ? null : withoutPassword(elasticsearch),
     otlp_endpoint: telemetry.running().otlpEndpoint,
-    smtp_url: fleet.smtpUrl,
+    smtp_url: withoutPassword(fleet.smtpUrl),
     mail_url: engines.mail.external ? null : mailPages(engines.mail.ports),
     checkpoint_file: fleet.checkpoints.file,
     services: Object.fromEntries(entries),
@@ -142,7 +143,7 @@ async function prepare({ layout, gatewayPort, instances }: PlanOptions, engines:
     kafkaBrokers: engines.kafka.address,
     smtpUrl: engines.mail.address,
     otlpEndpoint: telemetry.otlpEndpoint,
-    tracesUrl: telemetry.elasticsearchUrl,
+    traces: tracesSettings(telemetry),
     keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity, gatewaySecretFile: login },
     sessionKeyFile: process.env.SESSION_KEY_FILE || sessionKey.file,
     webhookKeyFile: process.env.WEBHOOK_KEY_FILE || webhookKey.file,
@@ -168,6 +169,11 @@ async function flagSettings(layout: Layout): Promise<Record<string, string>> {
   if (settings.FLAGS_FILE || settings.FLAGD_ADDRESS) return settings;
   await ensureFlags(layout.flags);
   return { FLAGS_FILE: layout.flags, ...settings };
+}
+
+/** An Elasticsearch of our own takes nothing but its address. */
+function tracesSettings({ elasticsearchUrl }: Telemetry): Record<string, string> {
+  return elasticsearchUrl ? { ...given(/^(ELASTICSEARCH|TRACES?)_/), ELASTICSEARCH_URL: elasticsearchUrl } : {};
 }
 
 /** Variables of these names that the start was given. */
