@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { tlsFolder } from '@biz/pki';
 import { databaseOf, services } from './fleet.ts';
 import { layoutOf, repository } from './layout.ts';
-import { readRunFile } from './run-file.ts';
+import { mongodbUrlOf, readRunFile } from './run-file.ts';
 
 /** It could not be done; 1 says that something differs. */
 const FAILED = 2;
@@ -63,7 +63,7 @@ async function environment(service: (typeof services)[number]): Promise<NodeJS.P
   const { caFile, certFile, keyFile } = (await tlsFolder(layout.tls, [service.name])).tls(service.name);
   return {
     ...database,
-    MONGODB_URL: run.mongodb_url,
+    MONGODB_URL: mongodbUrlOf(run),
     TLS_CA_FILE: caFile,
     TLS_CERT_FILE: certFile,
     TLS_KEY_FILE: keyFile,

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { localUsers, type RunFile, readRunFile, removeRunFile, writeRunFile } from './run-file.ts';
+import { localUsers, mongodbUrlOf, type RunFile, readRunFile, removeRunFile, withoutPassword, writeRunFile } from './run-file.ts';
 import { columns, tableOf } from './table.ts';
 
 const run: RunFile = {
@@ -57,4 +57,14 @@ test('columns are as wide as their widest cell', () => {
       ['aaa', 'b', ''],
     ]),
   ).toEqual(['  a    bbb  c', '  aaa  b']);
+});
+
+test('a password in a URL is not in the run file, and comes from the environment again', () => {
+  expect(withoutPassword('mongodb://svc:hunter2%40x@h1:1,h2:2/db?x=a@b')).toBe('mongodb://svc@h1:1,h2:2/db?x=a@b');
+  expect(withoutPassword('smtps://svc:hunter2@h:465')).toBe('smtps://svc@h:465');
+  for (const url of ['mongodb://127.0.0.1:2', 'http://svc@h:1/a:b@c', 'smtp://h']) expect(withoutPassword(url)).toBe(url);
+  const given = { mongodb_url: 'mongodb://svc@h:1/' };
+  expect(mongodbUrlOf(given, { MONGODB_URL: 'mongodb://svc:hunter2@h:1/' })).toBe('mongodb://svc:hunter2@h:1/');
+  expect(mongodbUrlOf(given, { MONGODB_URL: 'mongodb://svc:hunter2@elsewhere:1/' })).toBe('mongodb://svc@h:1/');
+  expect(mongodbUrlOf(given, {})).toBe('mongodb://svc@h:1/');
 });

@@ -25,6 +25,17 @@ export interface RunFile {
   users: { username: string; password: string; roles: string[]; companies: string[] }[];
 }
 
+/** A URL without the password in it: the run file is read by many. */
+export function withoutPassword(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@:]*):[^/@]*@/i, '$1@');
+}
+
+/** Where MongoDB is, with the password from the environment (MONGODB_URL) that the run file does not have; the environment's other servers do not count. */
+export function mongodbUrlOf(run: Pick<RunFile, 'mongodb_url'>, env: NodeJS.ProcessEnv = process.env): string {
+  const { MONGODB_URL: given } = env;
+  return given && withoutPassword(given) === run.mongodb_url ? given : run.mongodb_url;
+}
+
 /** The users of the local realm; a password is the username. */
 export function localUsers(): RunFile['users'] {
   return people.map((person) => ({

@@ -4,14 +4,18 @@ import { spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkpointFile, layoutOf, repository, verificationKeyFile } from './layout.ts';
-import { readRunFile } from './run-file.ts';
+import { mongodbUrlOf, readRunFile } from './run-file.ts';
 
 /** It could not be found out; 1 says that something is wrong with the audit. */
 const FAILED = 2;
 
 const verifier = join(repository, 'services', 'audit', 'src', 'verify', 'main.ts');
+const layout = layoutOf();
+const run = await readRunFile(layout.runFile);
 const args = ['--conditions=source', verifier, ...(await defaults()), ...process.argv.slice(2)];
-const child = spawn(process.execPath, args, { cwd: repository, stdio: 'inherit' });
+// not among the arguments: a URL may hold a password, and every user of a machine sees the arguments of all
+const env = { ...process.env, ...(run && { MONGODB_URL: mongodbUrlOf(run) }) };
+const child = spawn(process.execPath, args, { cwd: repository, stdio: 'inherit', env });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
 process.exitCode = await new Promise<number>((resolve, reject) => {
   child.once('error', reject);
@@ -19,10 +23,8 @@ process.exitCode = await new Promise<number>((resolve, reject) => {
 });
 
 async function defaults(): Promise<string[]> {
-  const layout = layoutOf();
-  const run = await readRunFile(layout.runFile);
   return [
-    ...(run ? ['--mongodb-url', run.mongodb_url, '--database', run.services.audit?.database ?? 'audit'] : []),
+    ...(run ? ['--database', run.services.audit?.database ?? 'audit'] : []),
     ...(await ifThere('--checkpoint', run?.checkpoint_file ?? checkpointFile(layout))),
     ...(await ifThere('--key', verificationKeyFile(layout))),
   ];

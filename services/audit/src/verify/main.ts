@@ -3,6 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { readConfig, withSecrets } from '@biz/service';
+import { z } from 'zod';
 import { connectToRead } from './connect.ts';
 import { readLogKeys } from './log-keys.ts';
 import { mongoSource } from './mongo-source.ts';
@@ -13,6 +15,7 @@ import { type VerifyResult, verifyAudit } from './verify.ts';
 
 const usage = `usage: npm run verify -- --checkpoint FILE [--key KEY] [--mongodb-url URL] [--database NAME]
   --checkpoint FILE   checkpoints kept outside the database: the service's own JSON lines, or signed notes one after another
+  --mongodb-url URL   the server; MONGODB_URL says it, too, where arguments can be seen by others (or MONGODB_URL_FILE, MONGODB_URL_SECRET)
   --key KEY           who must have signed them: a vkey, a public key in base64 or hex, or a file with one or with the answer of /v1/audit/verification-key
   --origin PREFIX     what the logs are called, when the key is bare (biz-retail.local/audit)
   --restored          the store is a copy made while it ran: a batch that was being written may be unfinished
@@ -48,7 +51,7 @@ async function verify(options: Options): Promise<VerifyResult> {
   const keys = readLogKeys(await keyText(options.key), options.origin);
   const outside = stack.use(await openOutside(options.checkpoint));
   if (outside.count === 0) throw new Error(`${options.checkpoint} has no checkpoint in it`);
-  const mongo = connectToRead(options.mongodbUrl);
+  const mongo = connectToRead(options.mongodbUrl || (await urlOfEnvironment()));
   stack.defer(() => mongo.close());
   await mongo.connect().catch((error: Error) => {
     throw new Error(`The database cannot be reached: ${error.message}`, { cause: error });
@@ -67,6 +70,12 @@ async function verify(options: Options): Promise<VerifyResult> {
   });
 }
 
+async function urlOfEnvironment(): Promise<string> {
+  const { MONGODB_URL: url } = readConfig({ MONGODB_URL: z.string().optional() }, await withSecrets(['MONGODB_URL']));
+  if (!url) throw new Error(`--mongodb-url is missing (MONGODB_URL says it, too), and no fleet of this clone runs\n${usage}`);
+  return url;
+}
+
 type Options = ReturnType<typeof read>;
 
 function read(args: string[]) {
@@ -83,7 +92,6 @@ function read(args: string[]) {
     if (!help) {
       if (checkpoint === '') throw new Error('--checkpoint is missing: a file of checkpoints kept outside the database');
       if (key === '') throw new Error('--key is missing: the public key of the checkpoints (GET /v1/audit/verification-key)');
-      if (mongodbUrl === '') throw new Error('--mongodb-url is missing, and no fleet of this clone runs');
     }
     return {
       ...{ help, restored, json, key, mongodbUrl },
