@@ -12,13 +12,15 @@ export interface SyncDocument {
   /** Why Keycloak refused, without personal data; null while it only waits. */
   last_error: string | null;
   since: Date;
+  /** Of the last event that asked for the user: what Keycloak is told is part of its trace. */
+  traceparent?: string;
 }
 
 /** The users that are to be told to Keycloak, durable: what is put in stays until it is done. */
 export type SyncQueue = {
   ensureIndexes(): Promise<void>;
-  /** Asks for users to be told, now; resolves when that is durable. */
-  add(userIds: readonly string[]): Promise<void>;
+  /** Asks for users to be told, now; resolves when that is durable. `traceparents`: which event's trace each belongs to, by their ids. */
+  add(userIds: readonly string[], traceparents?: ReadonlyMap<string, string>): Promise<void>;
   /** Asks for those of these users that are not asked for already. */
   addMissing(userIds: readonly string[]): Promise<void>;
   /** Whether all users were asked for less than this long ago; a queue that is new counts as just asked, since every event asks. */
@@ -33,6 +35,8 @@ export type SyncQueue = {
   refused(entry: SyncDocument, reason: string): Promise<void>;
   /** What stands in the way of these users, by their id. */
   state(userIds: readonly string[]): Promise<Map<string, SyncDocument>>;
+  /** How many wait (counted up to 10,000), and for how long the longest has, in seconds. */
+  waiting(): Promise<{ count: number; oldest_s: number }>;
   /** How many wait, and how many of them Keycloak refused. */
   size(): Promise<{ waiting: number; refused: number }>;
 };
@@ -40,34 +44,38 @@ export type SyncQueue = {
 const firstPauseMs = 5_000;
 const longestPauseMs = 3_600_000;
 const chunk = 1_000;
+const MOST_COUNTED = 10_000;
 
 export function createSyncQueue(db: Db): SyncQueue {
   const queue: Collection<SyncDocument> = db.collection('keycloak_sync', { writeConcern: { w: 'majority', journal: true } });
 
   const resyncs = db.collection<{ _id: string; at: Date }>('keycloak_resync', { writeConcern: { w: 'majority', journal: true } });
 
-  async function upsertAll(userIds: readonly string[], update: UpdateFilter<SyncDocument>): Promise<void> {
+  async function upsertAll(userIds: readonly string[], updateOf: (userId: string) => UpdateFilter<SyncDocument>): Promise<void> {
     for (let at = 0; at < userIds.length; at += chunk) {
-      const writes = userIds.slice(at, at + chunk).map((_id) => ({ updateOne: { filter: { _id }, update, upsert: true } }));
+      const writes = userIds.slice(at, at + chunk).map((_id) => ({ updateOne: { filter: { _id }, update: updateOf(_id), upsert: true } }));
       await queue.bulkWrite(writes, { ordered: false });
     }
   }
 
-  async function add(userIds: readonly string[]): Promise<void> {
+  async function add(userIds: readonly string[], traceparents?: ReadonlyMap<string, string>): Promise<void> {
     const now = new Date();
-    await upsertAll(userIds, {
-      $inc: { wanted: 1 },
-      $set: { due_at: now, attempts: 0, last_error: null },
-      $setOnInsert: { since: now },
+    await upsertAll(userIds, (id) => {
+      const traceparent = traceparents?.get(id);
+      return {
+        $inc: { wanted: 1 },
+        $set: { due_at: now, attempts: 0, last_error: null, ...(traceparent !== undefined && { traceparent }) },
+        $setOnInsert: { since: now },
+      };
     });
   }
 
   return {
-    ensureIndexes: async () => void (await queue.createIndex({ due_at: 1 })),
+    ensureIndexes: async () => void (await queue.createIndexes([{ key: { due_at: 1 } }, { key: { since: 1 } }])),
     add,
     async addMissing(userIds) {
       const now = new Date();
-      await upsertAll(userIds, { $setOnInsert: { wanted: 1, due_at: now, attempts: 0, last_error: null, since: now } });
+      await upsertAll(userIds, () => ({ $setOnInsert: { wanted: 1, due_at: now, attempts: 0, last_error: null, since: now } }));
     },
     async resyncedWithin(ms) {
       const first = { $setOnInsert: { at: new Date() } };
@@ -94,6 +102,17 @@ export function createSyncQueue(db: Db): SyncQueue {
     async state(userIds) {
       const found = await queue.find({ _id: { $in: [...userIds] } }).toArray();
       return new Map(found.map((entry) => [entry._id, entry]));
+    },
+    async waiting() {
+      const [count, oldest] = await Promise.all([
+        queue.countDocuments({}, { limit: MOST_COUNTED }),
+        queue
+          .find({}, { projection: { since: 1 } })
+          .sort({ since: 1 })
+          .limit(1)
+          .next(),
+      ]);
+      return { count, oldest_s: oldest ? Math.max(0, Date.now() - oldest.since.getTime()) / 1_000 : 0 };
     },
     async size() {
       const [waiting, refused] = await Promise.all([queue.countDocuments({}), queue.countDocuments({ attempts: { $gt: 0 } })]);

@@ -1,6 +1,7 @@
 import { isUnavailable } from '@biz/errors';
 import { createRelay, type EventDocument, type EventStore, startWorker } from '@biz/eventstore';
 import type { Keyring } from '@biz/sealing';
+import { askedOnce, failSpan, gauge, inTraceOf, type Span, traced } from '@biz/telemetry';
 import type { Directory } from './directory.ts';
 import { KeycloakRefusal } from './keycloak.ts';
 import type { SyncDocument, SyncQueue } from './sync-queue.ts';
@@ -45,14 +46,18 @@ export function startSync(options: SyncOptions): AsyncDisposable {
   const relay = createRelay({
     store,
     mark: syncMark,
+    span: 'relay keycloak',
     log,
     deliver: async (batch) => {
-      await queue.add(await concerned(store, batch));
+      const users = await concerned(store, batch);
+      await queue.add([...users.keys()], users);
       worker.wake();
     },
   });
+  const watch = watchQueue(queue);
   return {
     async [Symbol.asyncDispose]() {
+      watch[Symbol.dispose]();
       await relay.stop();
       await worker[Symbol.asyncDispose]();
     },
@@ -76,10 +81,20 @@ function createResync({ store, queue, resyncMs }: SyncOptions): () => Promise<vo
   };
 }
 
-async function concerned(store: EventStore, batch: readonly EventDocument[]): Promise<string[]> {
-  const users = new Set<string>();
-  for (const event of batch) for (const id of await usersConcerned(store, store.upcast(event))) users.add(id);
-  return [...users];
+/** The users, each with the `traceparent` of the last event that concerns it. */
+async function concerned(store: EventStore, batch: readonly EventDocument[]): Promise<Map<string, string>> {
+  const users = new Map<string, string>();
+  for (const event of batch) for (const id of await usersConcerned(store, store.upcast(event))) users.set(id, event.meta.traceparent);
+  return users;
+}
+
+/** Lets every collection of metrics ask what waits for Keycloak, once for both gauges. */
+function watchQueue(queue: SyncQueue): Disposable {
+  const asked = askedOnce(() => queue.waiting());
+  const stack = new DisposableStack();
+  stack.use(gauge('biz.identity.keycloak_sync.waiting', async () => [{ value: (await asked()).count }]));
+  stack.use(gauge('biz.identity.keycloak_sync.oldest', async () => [{ value: (await asked()).oldest_s }]));
+  return stack;
 }
 
 /** Tells what is due; true when there was anything. Throws when Keycloak (or the database) is away. */
@@ -97,7 +112,12 @@ async function tellDue(options: SyncOptions, stopping: AbortSignal): Promise<boo
   return entries.length > 0;
 }
 
-async function tell({ store, keyring, directory, queue, log }: SyncOptions, entry: SyncDocument): Promise<void> {
+/** In the trace of the event that asked for it last; a resync of all users begins one for each. */
+function tell(options: SyncOptions, entry: SyncDocument): Promise<void> {
+  return traced('keycloak sync', { parent: entry.traceparent }, (span) => tellOne(options, entry, span));
+}
+
+async function tellOne({ store, keyring, directory, queue, log }: SyncOptions, entry: SyncDocument, span: Span): Promise<void> {
   try {
     const wanted = await wantedUser(store, keyring, entry._id);
     if (wanted && 'absent' in wanted) await directory.removeUser(wanted.absent);
@@ -105,8 +125,11 @@ async function tell({ store, keyring, directory, queue, log }: SyncOptions, entr
     await queue.done(entry);
   } catch (error) {
     if (isUnavailable(error)) throw error;
+    failSpan(span, error);
     const reason = error instanceof KeycloakRefusal ? error.reason : 'internal error';
-    log.warn({ err: error, user_id: entry._id, attempts: entry.attempts + 1 }, 'Keycloak does not take a user; trying again later');
+    const { trace_id } = inTraceOf(entry.traceparent, (trace) => trace);
+    const details = { err: error, user_id: entry._id, attempts: entry.attempts + 1, ...(trace_id !== undefined && { trace_id }) };
+    log.warn(details, 'Keycloak does not take a user; trying again later');
     await queue.refused(entry, reason);
   }
 }

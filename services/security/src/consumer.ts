@@ -1,6 +1,7 @@
-import type { Batch, Bus, BusConsumer } from '@biz/bus';
+import { type Batch, type Bus, type BusConsumer, headerText, type InMessage } from '@biz/bus';
 import { type ReadEvent, readEnvelope } from '@biz/envelope';
 import { readSecurityEvent, type SecurityEvent } from '@biz/security-events';
+import { type BatchOptions, SpanKind, spanContextOf, tracedBatch } from '@biz/telemetry';
 
 /**
  * Something that is told of every batch: the storages, the counters, the alerts. A batch may come again, whole or in part, after a crash and
@@ -20,6 +21,8 @@ export interface Place {
   readonly offsets: ReadonlyMap<string, number>;
   /** The offset after the batch. */
   readonly end: number;
+  /** The `traceparent` of the first message of a trace. */
+  readonly traceparentOf: (traceId: string) => string | undefined;
 }
 
 export interface ConsumerOptions {
@@ -44,7 +47,8 @@ export function startConsumer(options: ConsumerOptions): BusConsumer {
 }
 
 /** Tells the sinks of a batch, one after the other; what is no envelope the audit keeps among its dead letters. */
-export async function tell(sinks: readonly Sink[], { partition, messages, signal }: Omit<Batch, 'topic' | 'more'>): Promise<void> {
+export async function tell(sinks: readonly Sink[], batch: Omit<Batch, 'more'>): Promise<void> {
+  const { partition, messages, signal } = batch;
   const offsets = new Map<string, number>();
   const all = messages.flatMap((message) => {
     const read = message.codecFault === undefined ? readEnvelope(message) : undefined;
@@ -54,10 +58,53 @@ export async function tell(sinks: readonly Sink[], { partition, messages, signal
     return [read.event];
   });
   if (all.length === 0) return;
-  const place = { partition, offsets, end: Number(messages.at(-1)?.offset) + 1 };
+  const place = { partition, offsets, end: Number(messages.at(-1)?.offset) + 1, traceparentOf: traceparents(messages) };
   const events = all.flatMap((event) => readSecurityEvent(event) ?? []);
-  for (const sink of sinks) {
-    signal.throwIfAborted();
-    await sink.take(events, all, place);
-  }
+  await tracedBatch('security record', spansOf(batch, events, offsets), async () => {
+    for (const sink of sinks) {
+      signal.throwIfAborted();
+      await sink.take(events, all, place);
+    }
+  });
+}
+
+/** What a batch is in traces: only security events have a span of their own, since most of the topic is about something else. */
+function spansOf(
+  { topic, partition, messages }: Omit<Batch, 'more'>,
+  events: readonly SecurityEvent[],
+  offsets: ReadonlyMap<string, number>,
+): BatchOptions {
+  const attributes = {
+    'messaging.system': 'kafka',
+    'messaging.operation.name': 'process',
+    'messaging.operation.type': 'process',
+    'messaging.destination.name': topic,
+    'messaging.destination.partition.id': String(partition),
+  };
+  const offsetOf = (index: number) => offsets.get(events[index]?.event_id ?? '') ?? -1;
+  let byOffset: Map<number, InMessage> | undefined;
+  return {
+    count: events.length,
+    traceparentOf: (index) => {
+      byOffset ??= new Map(messages.map((message) => [Number(message.offset), message]));
+      return headerText(byOffset.get(offsetOf(index)), 'traceparent');
+    },
+    kind: SpanKind.CONSUMER,
+    attributes,
+    each: {
+      ...{ name: `process ${topic}`, kind: SpanKind.CONSUMER, attributes },
+      attributesOf: (index) => ({ 'messaging.kafka.offset': offsetOf(index) }),
+    },
+  };
+}
+
+/** Looked up when something is found out that belongs to a trace, which is seldom. */
+function traceparents(messages: readonly InMessage[]): Place['traceparentOf'] {
+  return (traceId) => {
+    for (const message of messages) {
+      const traceparent = headerText(message, 'traceparent');
+      if (traceparent?.includes(traceId) && spanContextOf(traceparent)?.traceId === traceId) return traceparent;
+    }
+    return undefined;
+  };
 }

@@ -4,10 +4,14 @@ import type { Contract } from '@biz/protos';
 import { createReconciliationClient, type ReconciliationClient } from '@biz/reconciliation';
 import { serviceContext, type TlsFiles } from '@biz/rpc';
 import { traceContext } from '@biz/service';
+import { counter } from '@biz/telemetry';
 import type { Db } from 'mongodb';
 import type { Collections } from '../collections.ts';
 import { type HealParts, healMissing, healUnknown, healVersions } from './heal.ts';
+import { watchFindings } from './open-findings.ts';
 import { comparePass, type PassParts, type PassResult } from './pass.ts';
+
+const comparisons = counter('biz.audit.comparisons');
 
 export interface ReconcilerParts {
   db: Db;
@@ -75,7 +79,9 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
     const verdicts: ServiceVerdict[] = [];
     for (const [service, client] of clients) {
       signal?.throwIfAborted();
-      verdicts.push(await one(service, client, everything, signal));
+      const verdict = await one(service, client, everything, signal);
+      comparisons.add(1, { 'biz.peer': service, 'biz.comparison.state': verdict.state });
+      verdicts.push(verdict);
     }
     versionsFrom = await healVersions(collections, versionsFrom, now);
     return verdicts;
@@ -131,9 +137,11 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
       return false;
     },
   });
+  const watch = watchFindings(collections);
   return {
     reconcile: (signal) => inTurn(true, signal),
     async [Symbol.asyncDispose]() {
+      watch[Symbol.dispose]();
       await worker[Symbol.asyncDispose]();
       await last.catch(() => undefined);
       for (const client of clients.values()) client[Symbol.dispose]();

@@ -6,6 +6,7 @@ import { insertOnce } from '../ingest/mongo-store.ts';
 import type { AuditStore } from '../ingest/store.ts';
 import { edgeOf } from '../ingest/tree.ts';
 import { checkpointId } from '../keys.ts';
+import { watchCheckpointAge } from './checkpoint-age.ts';
 import { checkpointOf, type LogTree, leavesOf, rootAt, treeOf } from './logs.ts';
 import { appendWitness, type WitnessLine } from './witness.ts';
 
@@ -33,7 +34,15 @@ const MOST_LEAVES = 50_000;
 export function startCheckpointer(parts: CheckpointerParts): Worker {
   const signed = new Map<string, number>();
   const work = () => signMoved(parts, signed);
-  return startWorker({ db: parts.db, lease: 'checkpoints', pollMs: parts.everyMs, log: parts.log, work });
+  const worker = startWorker({ db: parts.db, lease: 'checkpoints', pollMs: parts.everyMs, log: parts.log, work });
+  const watch = watchCheckpointAge(parts.collections);
+  return {
+    wake: worker.wake,
+    async [Symbol.asyncDispose]() {
+      watch[Symbol.dispose]();
+      await worker[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** One round over the logs whose size is not the one in `signed`; true when one of them has more to sign. */

@@ -30,7 +30,11 @@ async function readTiles(
 }
 
 /** The newest checkpoint of a log, or the one at a size. */
-export async function checkpointOf({ checkpoints }: Collections, logId: string, size?: number): Promise<CheckpointDocument | undefined> {
+export async function checkpointOf(
+  { checkpoints }: Pick<Collections, 'checkpoints'>,
+  logId: string,
+  size?: number,
+): Promise<CheckpointDocument | undefined> {
   if (size !== undefined) return (await checkpoints.findOne({ _id: checkpointId(logId, size) })) ?? undefined;
   // Ids of a log are its own name, a slash and digits; `0` follows the slash in ASCII.
   const [newest] = await checkpoints

@@ -1,5 +1,6 @@
 import { AppError, isUnavailable } from '@biz/errors';
 import { newId } from '@biz/service';
+import { counter } from '@biz/telemetry';
 import { type Collection, MongoServerError } from 'mongodb';
 import type { VerifyResult } from './verify.ts';
 
@@ -160,6 +161,7 @@ async function run(parts: VerificationParts, id: string, stopping: AbortSignal):
       completeness,
     };
     await verifications.updateOne(mine, { $set: ended });
+    count(integrity.ok ? 'ok' : 'bad', verdictOf(completeness));
     if (integrity.ok) log.info({ verification: id, checked: integrity.checked }, 'the audit was verified');
     else log.error({ verification: id, first_bad: integrity.first_bad }, 'ALERT the audit was tampered with, or lost records');
   } catch (error) {
@@ -172,7 +174,21 @@ async function run(parts: VerificationParts, id: string, stopping: AbortSignal):
     const failed = { status: 'failed' as const, ended_at: now(), error: reason };
     // Without a database it stays as it is, and is marked by whoever looks next.
     await verifications.updateOne(mine, { $set: failed }).catch(() => undefined);
+    if (!stopping.aborted) count('failed', 'failed');
   } finally {
     clearInterval(beat);
   }
+}
+
+const verdicts = counter('biz.audit.verifications');
+
+function count(integrity: 'ok' | 'bad' | 'failed', completeness: 'ok' | 'findings' | 'incomplete' | 'failed'): void {
+  verdicts.add(1, { 'biz.verification.kind': 'integrity', 'biz.verification.result': integrity });
+  verdicts.add(1, { 'biz.verification.kind': 'completeness', 'biz.verification.result': completeness });
+}
+
+/** Findings weigh more than a service that could not be asked. */
+function verdictOf({ compared, findings }: CompletenessVerdict): 'ok' | 'findings' | 'incomplete' {
+  if (findings.length > 0) return 'findings';
+  return compared ? 'ok' : 'incomplete';
 }

@@ -46,7 +46,7 @@ export async function openAlerts(
     const service = 'biz.notification.v1.NotificationService';
     const notification = foundation.use(createRpcClient({ contract, service, address, tls }));
     const parts = { store, keyring, notification, emails: config.ALERT_EMAILS, locale, publicUrl: config.PUBLIC_URL, log };
-    foundation.react({ mark: toldMark, deliver: alertDelivery(parts) });
+    foundation.react({ mark: toldMark, deliver: alertDelivery(parts), span: 'relay alerts' });
   }
   return { rules, alerts, sink };
 }

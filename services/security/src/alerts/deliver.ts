@@ -3,6 +3,7 @@ import type { EventDocument, EventStore } from '@biz/eventstore';
 import { type RpcClient, serviceContext } from '@biz/rpc';
 import { type Keyring, openFields } from '@biz/sealing';
 import { traceContext } from '@biz/service';
+import { traced } from '@biz/telemetry';
 import { type AlertState, openedEvent } from './alert.ts';
 import type { Locale } from './rules.ts';
 
@@ -34,7 +35,9 @@ export function alertDelivery(options: DeliverOptions): (batch: EventDocument[],
   return async (batch, signal) => {
     for (const event of batch) {
       if (event.type !== openedEvent) continue;
-      for (const address of await addressesOf(options, event)) await tell(options, event, address, signal);
+      await traced('alert tell', { parent: event.meta.traceparent }, async () => {
+        for (const address of await addressesOf(options, event)) await tell(options, event, address, signal);
+      });
     }
   };
 }

@@ -2,8 +2,9 @@ import { AppError } from '@biz/errors';
 import type { Resource } from '@biz/resource';
 import { serviceContext } from '@biz/rpc';
 import type { Keyring } from '@biz/sealing';
-import { traceContext } from '@biz/service';
-import type { Sink } from '../consumer.ts';
+import { type TraceContext, traceContext } from '@biz/service';
+import { counter, traced } from '@biz/telemetry';
+import type { Place, Sink } from '../consumer.ts';
 import { type AlertCommand, type AlertState, openedEvent } from './alert.ts';
 import { type Candidate, candidatesOf } from './candidates.ts';
 import type { RuleBook } from './rules.ts';
@@ -21,26 +22,35 @@ export interface AlertSinkOptions {
 
 /** Counts what the rules watch, and opens alerts. The order of writes: hits, the burst, its alert, that the alert is there. */
 export function alertSink({ keyring, rules, store, alerts, travels }: AlertSinkOptions): Sink {
-  const count = async (candidates: readonly Candidate[]) => {
+  const count = async (candidates: readonly Candidate[], place: Place) => {
     const byPair = new Map(candidates.map((one) => [one.pair, one]));
     const found = await tally(store, candidates);
-    for (const { pair, alert } of found) await open(alerts, byPair.get(pair) as Candidate, alert);
+    for (const { pair, alert } of found) {
+      const candidate = byPair.get(pair) as Candidate;
+      const parent = parentOf(candidate.trace_id, place);
+      await traced('alert open', { parent }, () => open(alerts, candidate, alert, traceContext(parent)));
+    }
     await store.settle(found.map(({ pair, alert: { alert_id } }) => ({ pair, alert_id })));
   };
   return {
     name: 'alerts',
-    async take(batch, all) {
+    async take(batch, all, place) {
       const travelled = await travels?.of(batch);
       const candidates = await candidatesOf(keyring, await rules(), batch, all, new Date(), travelled?.counted);
-      if (candidates.length > 0) await count(candidates);
+      if (candidates.length > 0) await count(candidates, place);
       await travelled?.remember();
     },
   };
 }
 
 /** Writes an alert once; again changes nothing. The person's key may be destroyed: the alert then does not tell who it was. */
-async function open(alerts: AlertSinkOptions['alerts'], candidate: Candidate, { alert_id, ...burst }: PendingAlert): Promise<void> {
-  const { rule, user_id, trace_id } = candidate;
+async function open(
+  alerts: AlertSinkOptions['alerts'],
+  candidate: Candidate,
+  { alert_id, ...burst }: PendingAlert,
+  trace: TraceContext,
+): Promise<void> {
+  const { rule, user_id } = candidate;
   const write = (subject: string | null) =>
     alerts.change({
       id: alert_id,
@@ -55,7 +65,7 @@ async function open(alerts: AlertSinkOptions['alerts'], candidate: Candidate, { 
           ...(subject !== null && { subject }),
         },
       },
-      context: serviceContext('security', traceOf(trace_id), { company_id: rule.company_id }),
+      context: serviceContext('security', trace, { company_id: rule.company_id }),
       event: openedEvent,
       ownership: 'user_id',
     });
@@ -66,12 +76,16 @@ async function open(alerts: AlertSinkOptions['alerts'], candidate: Candidate, { 
     if (!(error instanceof AppError && error.code === 'conflict' && candidate.subject !== null)) throw error;
     await write(null);
   }
+  opened.add(1, { 'biz.alert.kind': rule.kind, 'biz.alert.severity': rule.severity });
 }
 
 /** What the contract's int32 holds. */
 const MOST_COUNTED = 2 ** 31 - 1;
 
-/** The alert belongs to the trace of an event that it is about. */
-function traceOf(traceId: string) {
-  return /^[0-9a-f]{32}$/.test(traceId) ? traceContext(`00-${traceId}-${traceId.slice(16)}-01`) : traceContext();
+const opened = counter('biz.security.alerts');
+
+/** The alert belongs to the trace of an event that it is about: below its message, or, where that names no trace, below no span that is known. */
+function parentOf(traceId: string, place: Place): string | undefined {
+  if (!/^[0-9a-f]{32}$/.test(traceId)) return undefined;
+  return place.traceparentOf(traceId) ?? `00-${traceId}-${traceId.slice(16)}-01`;
 }

@@ -1,5 +1,6 @@
 import { AppError } from '@biz/errors';
 import type { Worker } from '@biz/eventstore';
+import { askedOnce, gauge } from '@biz/telemetry';
 import type { Db } from 'mongodb';
 import { openBacklog, type StorageState } from './backlog.ts';
 import { type ForwardLog, startForwarder } from './forward.ts';
@@ -47,6 +48,14 @@ export async function openStorages(options: StoragesOptions): Promise<Storages> 
   };
   const reading = opened.get(queried);
   if (!reading) throw new Error(`queries are to read "${queried}", which is not on`);
+  const states: Storages['states'] = () =>
+    Promise.all([...opened.keys()].map(async (name) => ({ ...(await backlog.state(name)), queried: name === queried })));
+  const asked = askedOnce(states);
+  stack.use(
+    gauge('biz.security.storage.waiting', async () =>
+      (await asked()).map(({ name, waiting }) => ({ value: waiting, attributes: { 'biz.storage': name } })),
+    ),
+  );
   const closing = stack.move();
   return {
     async save(events) {
@@ -66,7 +75,7 @@ export async function openStorages(options: StoragesOptions): Promise<Storages> 
       wake();
       return count;
     },
-    states: () => Promise.all([...opened.keys()].map(async (name) => ({ ...(await backlog.state(name)), queried: name === queried }))),
+    states,
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
 }
