@@ -1,4 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { testTls, until } from '@biz/testing';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
@@ -44,3 +48,36 @@ it('flagd is spoken to by TLS, and only one that the authority vouches for', asy
   await using strict = await open({ FLAGD_ADDRESS: flagd.address, FLAGD_TLS: 'true' });
   expect(await strict.ask(key)).toMatchObject({ on: true, reason: 'ERROR' });
 }, 60_000);
+
+/** `FLAGD_COMMAND=…/flagd`: the same with flagd itself, where somebody has it. */
+const command = process.env.FLAGD_COMMAND;
+it.skipIf(!command)(
+  'flags come from flagd itself, which reads them from a file',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'biz-flagd-'));
+    const file = join(folder, 'flags.json');
+    await writeFile(file, turnedOff);
+    const [port, syncPort, managementPort] = await Promise.all([freePort(), freePort(), freePort()]);
+    const ports = ['--port', `${port}`, '--sync-port', `${syncPort}`, '--management-port', `${managementPort}`];
+    const flagd = spawn(command ?? '', ['start', '--uri', `file:${file}`, ...ports], { stdio: 'ignore' });
+    try {
+      await using flags = await open({ FLAGD_ADDRESS: `127.0.0.1:${syncPort}` });
+      await until(async () => !(await flags.ask(key)).on, { what: 'flagd to be there', timeoutMs: 30_000 });
+      expect(await flags.ask(key, { company_id: 'c' })).toEqual({ on: false, variant: 'off', reason: 'STATIC' });
+      await writeFile(file, flagsTemplate());
+      await until(async () => (await flags.ask(key)).on, { what: 'the flag to be on', timeoutMs: 30_000 });
+    } finally {
+      flagd.kill();
+      await rm(folder, { recursive: true });
+    }
+  },
+  90_000,
+);
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
