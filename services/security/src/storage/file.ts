@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { AppError } from '@biz/errors';
@@ -18,7 +18,8 @@ const CLOSED = /^security-events\.[0-9a-f-]{36}\.ndjson$/;
 
 /**
  * Security events in files of this machine, one JSON object a line, a new file when one is full. Synced before `save` resolves, which no library
- * for rotating files does. An event that is saved again stands twice and is read once. Lists read every file.
+ * for rotating files does. An event that is saved again stands twice and is read once. Lists read every file. Several processes may have the folder
+ * open; the lease of who forwards lets one write at a time.
  */
 export async function openFileStorage({ folder, maxBytes }: FileOptions): Promise<AuditLogStorage> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -37,6 +38,7 @@ export async function openFileStorage({ folder, maxBytes }: FileOptions): Promis
     save: (events) =>
       inTurn(async () => {
         if (events.length === 0) return [];
+        file = await reopened(file, active);
         await file.appendFile(events.map((event) => `${textOf(event)}\n`).join(''));
         await file.datasync();
         if ((await file.stat()).size < maxBytes) return [];
@@ -72,6 +74,21 @@ async function openActive(path: string): Promise<FileHandle> {
     if (buffer[0] !== 0x0a) await file.appendFile('\n');
   }
   return file;
+}
+
+/**
+ * The file that has the name now. Since this process wrote last another one may have closed it, or put a rewritten one in its place: what is
+ * appended to the former would be gone.
+ */
+async function reopened(file: FileHandle, path: string): Promise<FileHandle> {
+  const [held, named] = await Promise.all([file.stat(), stat(path).catch(ignoreAbsent)]);
+  if (held.ino === named?.ino && held.dev === named.dev) return file;
+  await file.close();
+  return openActive(path);
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 async function filesOf(folder: string): Promise<string[]> {
