@@ -33,7 +33,7 @@ export type RetryLimits = {
   readonly perAnswer: number;
 };
 
-export const retryLimits: RetryLimits = { attempts: 3, patienceMs: 2_000, reserve: 500, perAnswer: 0.1 };
+export const retryLimits: RetryLimits = { attempts: 3, patienceMs: 3_000, reserve: 500, perAnswer: 0.1 };
 
 /**
  * Decides for one client what is tried again. While nobody can be reached, calls wait, `patienceMs` from the moment that this began: the change of
