@@ -42,7 +42,10 @@ export async function startGateway(
     clockToleranceSeconds: config.OIDC_CLOCK_TOLERANCE_SECONDS,
   });
   const session = sessionParts(config, keys, authenticate);
-  const noteRetry = ({ rpc, loss, attempt }: Retry) => log.info({ rpc, reason: loss, attempts: attempt }, 'a call is made again');
+  const noteRetry = ({ rpc, loss, attempt }: Retry) => {
+    // one that waits for anybody to be there is said once
+    if (loss !== 'unreachable' || attempt === 1) log.info({ rpc, reason: loss, attempts: attempt }, 'a call is made again');
+  };
   const upstream = stack.use(createUpstream(contract, config.SERVICE_ADDRESSES, tls, noteRetry));
   const readiness = stack.use(createReadiness(config.SERVICE_ADDRESSES, tls, { 'identity-provider': keys.ready }));
   const onRefusal = over.onRefusal ?? logRefusals(log);
