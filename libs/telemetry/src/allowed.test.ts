@@ -77,6 +77,12 @@ describe('what may leave a process', () => {
     }
   });
 
+  it('is an entity only by a random id', () => {
+    const id = '0190a0c4-8d7e-7a11-9d3b-1f2f3a4b5c6d';
+    expect(allowed('span', { 'biz.entity_id': id, 'biz.ownership_id': id })).toEqual({ 'biz.entity_id': id, 'biz.ownership_id': id });
+    for (const value of ['52998224725', 'zuleica', 'c1']) expect(allowed('span', { 'biz.entity_id': value })).toEqual({});
+  });
+
   it('is kept as it was', () => {
     const attributes = {
       'http.request.method': 'POST',

@@ -13,6 +13,8 @@ const text =
 const word = text(/^[A-Za-z_][\w.-]{0,63}$/);
 /** An id as this project and Keycloak make them, or the name of a thing: no white space, no `@`. */
 const id = text(/^[\w.-]{1,64}$/);
+/** An id of an entity of ours, and nothing that a person would know: no CPF, no user name. */
+const uuid = text(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 const number: Rule = (value) => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
 const flag: Rule = (value) => (typeof value === 'boolean' ? value : undefined);
 /** A pattern such as `/v1/teams/:id`: lower-case words and names of parameters, no digit but a version's, so that no raw path with an id passes. */
@@ -52,6 +54,9 @@ const spanRules = new Map<string, Rule>(
     'biz.company_id': id,
     'biz.event_type': word,
     'biz.entity_type': word,
+    /** Whose change, and of what: a trace is found by them. Random ids, which mean something to our own stores only. */
+    'biz.entity_id': uuid,
+    'biz.ownership_id': uuid,
     'biz.reactor': word,
     'biz.channel': word,
     'biz.stream': flag,
