@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached, copyWhole, exists } from '../cache.ts';
 import { run } from '../command.ts';
@@ -61,6 +61,7 @@ export const keycloak: Engine = {
 
   async process({ home, warm, dataDir, ports }) {
     await makeHome(home, warm, dataDir);
+    await nameAdmin(dataDir);
     const port = String(portOf(ports, 'keycloak'));
     const address = keycloak.address(ports);
     return {
@@ -73,7 +74,6 @@ export const keycloak: Engine = {
         ...['start', '--optimized', '--http-enabled=true', '--http-host=127.0.0.1', `--http-port=${port}`],
         ...[`--hostname=${address}`, '--cache=local', '--log-console-output=json'],
       ],
-      env: bootstrapEnv(await keycloakAdmin(dataDir)),
       ready: () => keycloak.answers(address),
       readyWithinMs: 180_000,
       stopWithinMs: 8_000,
@@ -86,9 +86,14 @@ export async function keycloakAdmin(dataDir: string): Promise<{ username: string
   return { username: ADMIN, password: (await keptSecret(dataDir, ADMIN_PASSWORD)).text };
 }
 
-/** Taken by a server without data only. */
-function bootstrapEnv(admin: { username: string; password: string }): Record<string, string> {
-  return { KC_BOOTSTRAP_ADMIN_USERNAME: admin.username, KC_BOOTSTRAP_ADMIN_PASSWORD: admin.password };
+/**
+ * Names the administrator to a server without data, which makes it; one with data takes no notice. In the configuration file, which only its owner reads: an
+ * environment is seen by every process of the same user, for as long as the server runs.
+ */
+async function nameAdmin(dataDir: string): Promise<void> {
+  const { username, password } = await keycloakAdmin(dataDir);
+  const lines = [`bootstrap-admin-username=${username}`, `bootstrap-admin-password=${password}`];
+  await writeFile(join(dataDir, 'conf', 'keycloak.conf'), `${lines.join('\n')}\n`, { mode: 0o600 });
 }
 
 function fetchDistribution(cache: string, progress: (text: string) => void): Promise<string> {
