@@ -43,6 +43,8 @@ export function publishSpans(topic: string): Required<Pick<RelayOptions, 'span' 
   const attributesOf = ({ type, meta }: EventDocument) => ({
     'biz.event_type': type,
     'biz.entity_type': meta.entity_type,
+    'biz.entity_id': meta.entity_id,
+    'biz.ownership_id': meta.ownership_id,
     ...(meta.company_id !== null && { 'biz.company_id': meta.company_id }),
   });
   return { span: 'relay publish', each: { name: `send ${topic}`, kind: SpanKind.PRODUCER, attributes, attributesOf } };
