@@ -3,7 +3,7 @@ import type { JsonObject } from '@biz/json';
 import { loadContract } from '@biz/protos';
 import { createKeyring, type Keyring, readKek, sealFields } from '@biz/sealing';
 import { newId, traceContext } from '@biz/service';
-import { type TestDatabase, type TestProxy, testDatabase, testProxy, until } from '@biz/testing';
+import { type TestDatabase, type TestProxy, testDatabase, testProxy, testTelemetry, until } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDirectory } from './directory.ts';
 import { defineEntities, storeModels } from './entities.ts';
@@ -195,4 +195,30 @@ describe('when Keycloak', () => {
     });
     expect(await queue.resyncedWithin(60_000)).toBe(true);
   });
+});
+
+it('what Keycloak is told is part of the trace that asked for it, also after it was away; what waits is told', async () => {
+  await idle();
+  await sync[Symbol.asyncDispose]();
+  await using telemetry = await testTelemetry();
+  await using _ = start();
+  await proxy.down();
+  const { id } = await user([]);
+  const figures = async () => {
+    const points = await telemetry.collect();
+    return [points.get('biz.identity.keycloak_sync.waiting')?.[0]?.value, points.get('biz.identity.keycloak_sync.oldest')?.[0]?.value];
+  };
+  await until(async () => (await figures())[0] === 1, { what: 'one that waits' });
+  expect((await figures())[1]).toBeGreaterThan(0);
+  const event = await store.events.findOne({ stream_id: `user:${id}` });
+  expect((await queue.state([id])).get(id)).toMatchObject({ traceparent: event?.meta.traceparent });
+  await proxy.up();
+  await idle();
+  expect(await until(async () => (await figures())[0] === 0, { what: 'nothing that waits' })).toBe(true);
+  expect((await figures())[1]).toBe(0);
+  const told = telemetry.spans().filter(({ name, status }) => name === 'keycloak sync' && status.code === 0);
+  expect(told.map((span) => [span.spanContext().traceId, span.parentSpanContext?.spanId])).toEqual([
+    String(event?.meta.traceparent).split('-').slice(1, 3),
+  ]);
+  sync = start();
 });
