@@ -7,13 +7,13 @@ import { Agent, type Dispatcher, request } from 'undici';
 import { percentile, type Report } from './report.ts';
 
 /** Requests at work at once, and how many are measured after a warm-up. */
-const inFlight = 20;
+export const inFlight = 20;
 const measured = 2_000;
 const warmUp = 300;
 /** How many of the writes are followed until the audit shows them. */
 const followed = 400;
 
-type Http = { readonly origin: string; readonly dispatcher: Dispatcher; readonly headers: Record<string, string> };
+export type Http = { readonly origin: string; readonly dispatcher: Dispatcher; readonly headers: Record<string, string> };
 
 /**
  * What a client sees of a mutation: latency of `POST /v1/cost-centers`, and from its 201 until the audit shows the record. The floor of the
@@ -21,10 +21,8 @@ type Http = { readonly origin: string; readonly dispatcher: Dispatcher; readonly
  */
 export async function benchMutation(fleet: LaunchedFleet, report: Report): Promise<void> {
   const run = await fleet.run();
-  const dispatcher = new Agent({ connect: { ca: readFileSync(run.ca_file) }, connections: inFlight, pipelining: 1 });
-  const bearer = async (username: string) => ({ authorization: `Bearer ${await token(run, username)}` });
-  const admin: Http = { origin: run.gateway, dispatcher, headers: await bearer('admin-a') };
-  const auditor: Http = { origin: run.gateway, dispatcher, headers: await bearer('auditor-a') };
+  const admin = await clientOf(run, 'admin-a');
+  const auditor = await clientOf(run, 'auditor-a');
 
   await inTurns(warmUp, () => create(admin));
   const started = performance.now();
@@ -44,9 +42,15 @@ export async function benchMutation(fleet: LaunchedFleet, report: Report): Promi
   report.add('201 to visible in the audit p99', percentile(visible, 0.99), 'ms', { spread: `${inFlight} in flight, ${followed} writes` });
 }
 
+/** A client of the fleet's gateway with a user's token, and connections of its own. */
+export async function clientOf(run: RunFile, username: string): Promise<Http> {
+  const dispatcher = new Agent({ connect: { ca: readFileSync(run.ca_file) }, connections: inFlight, pipelining: 1 });
+  return { origin: run.gateway, dispatcher, headers: { authorization: `Bearer ${await token(run, username)}` } };
+}
+
 let count = 0;
 
-async function create({ origin, dispatcher, headers }: Http): Promise<string> {
+export async function create({ origin, dispatcher, headers }: Http): Promise<string> {
   count += 1;
   const body = JSON.stringify({ code: `BENCH-${process.pid}-${count}`, name: 'Loja Centro', budget_cents: 150_000 });
   const answer = await request(`${origin}/v1/cost-centers`, {
@@ -91,13 +95,13 @@ async function floorOf(fleet: LaunchedFleet): Promise<number[]> {
   return samples;
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
+export async function timed(work: () => Promise<unknown>): Promise<number> {
   const started = performance.now();
   await work();
   return performance.now() - started;
 }
 
-async function inTurns<T>(times: number, work: () => Promise<T>): Promise<T[]> {
+export async function inTurns<T>(times: number, work: () => Promise<T>): Promise<T[]> {
   const results: T[] = [];
   let left = times;
   const worker = async () => {

@@ -1,4 +1,4 @@
-// `npm run bench [name …]`: every benchmark, or those named (tree, access, fleet, consumer, store). Each prints its figures beside their floors and all go to results.json.
+// `npm run bench [name …]`: every benchmark, or those named (tree, access, fleet, consumer, store, telemetry). Each prints its figures beside their floors and all go to results.json.
 import { launchFleet } from '@biz/local';
 import { benchAccess } from './access.ts';
 import { benchAuditConsumer } from './audit-consumer.ts';
@@ -6,6 +6,7 @@ import { benchMemory } from './memory.ts';
 import { benchMutation } from './mutation.ts';
 import { Report } from './report.ts';
 import { benchAuditStore } from './store/bench.ts';
+import { benchTelemetry } from './telemetry.ts';
 import { benchTree } from './tree.ts';
 
 const report = new Report();
@@ -15,6 +16,7 @@ const wanted = (name: string) => named.length === 0 || named.includes(name);
 if (wanted('tree')) benchTree(report);
 if (wanted('access')) await benchAccess(report);
 if (['fleet', 'consumer', 'store'].some(wanted)) await benchOnFleet();
+if (wanted('telemetry')) await benchTelemetry(report);
 report.write();
 
 async function benchOnFleet(): Promise<void> {
