@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BSON, type Document, Long } from 'mongodb';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Backup, type BackupWriter, createBackup, documentOf, openBackup } from './index.ts';
+import { type Backup, type BackupWriter, createBackup, openBackup, readDocument } from './index.ts';
 
 const folders: string[] = [];
 let folder: string;
@@ -138,7 +138,7 @@ describe('documents', () => {
       { a: 2 ** 40 },
     ]) {
       const bytes = BSON.serialize(document);
-      expect(Buffer.from(BSON.serialize(documentOf(bytes)))).toEqual(Buffer.from(bytes));
+      expect(Buffer.from(BSON.serialize(readDocument(bytes).stored))).toEqual(Buffer.from(bytes));
     }
   });
 });

@@ -65,20 +65,27 @@ function* batches(documents: readonly Document[]): Generator<readonly Document[]
   for (let from = 0; from < documents.length; from += BATCH) yield documents.slice(from, from + BATCH);
 }
 
-/**
- * The document in a form that is stored as the same bytes. Plain values where they become the same again, since nearly all do; else types
- * are kept apart (a 64-bit integer is not the double that it would become).
- */
-export function documentOf(raw: Uint8Array): Document {
-  const plain = BSON.deserialize(raw);
-  if (Buffer.compare(BSON.serialize(plain), raw) === 0) return plain;
-  return BSON.deserialize(raw, { promoteValues: false, bsonRegExp: true });
+export interface ReadDocument {
+  /** In plain values, as any client reads it. */
+  plain: Document;
+  /** Such that it is stored as the same bytes. */
+  stored: Document;
 }
 
-/** BackupFault when one of the databases has a document in it. Empty collections may be there. */
-export async function assertEmpty(client: MongoClient, databases: readonly string[]): Promise<void> {
+/**
+ * A document of a backup. What is stored is the plain one where that becomes the same bytes again, as nearly all do; else types are kept apart
+ * (a 64-bit integer is not the double that it would become).
+ */
+export function readDocument(raw: Uint8Array): ReadDocument {
+  const plain = BSON.deserialize(raw);
+  if (Buffer.compare(BSON.serialize(plain), raw) === 0) return { plain, stored: plain };
+  return { plain, stored: BSON.deserialize(raw, { promoteValues: false, bsonRegExp: true }) };
+}
+
+/** BackupFault when one of the databases has a document in it. Empty collections may be there, and those in `ignored`. */
+export async function assertEmpty(client: MongoClient, databases: readonly string[], ignored: readonly string[] = []): Promise<void> {
   for (const name of databases) {
-    const filled = await firstFilled(client.db(name));
+    const filled = await firstFilled(client.db(name), ignored);
     if (filled !== undefined) {
       throw new BackupFault(
         `The database ${name} is not empty (${filled}): a backup is restored into empty databases only. Look whether it is the right server; to lose what is there, drop the database yourself`,
@@ -87,10 +94,10 @@ export async function assertEmpty(client: MongoClient, databases: readonly strin
   }
 }
 
-async function firstFilled(db: Db): Promise<string | undefined> {
+async function firstFilled(db: Db, ignored: readonly string[]): Promise<string | undefined> {
   const collections = await db.listCollections({}, { nameOnly: true }).toArray();
   for (const { name } of collections) {
-    if (name.startsWith('system.')) continue;
+    if (name.startsWith('system.') || ignored.includes(name)) continue;
     if ((await db.collection(name).findOne({}, { projection: { _id: 1 } })) !== null) return name;
   }
   return undefined;

@@ -1,5 +1,5 @@
 export type { BlindKind } from './blind.ts';
-export type { DataKeyDocument } from './data-keys.ts';
+export { type DataKeyDocument, keyId } from './data-keys.ts';
 export { sealUnlessErased } from './erasable.ts';
 export { isSealedValue, type OpenedFields, type OpenTarget, openFields, type SealedValue, type SealTarget, sealFields } from './fields.ts';
 export { type Kek, readKek } from './kek.ts';

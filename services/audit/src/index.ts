@@ -1,4 +1,7 @@
 // What the benchmarks measure.
+export { aboutOf } from './backup/about.ts';
+export { takeBackup } from './backup/backup.ts';
+export { restoreBackup } from './backup/restore.ts';
 export { type Collections, collectionsOf, ensureIndexes } from './collections.ts';
 export { createGate } from './history/parts.ts';
 export { entityDiff, entityState } from './history/state.ts';

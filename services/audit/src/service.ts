@@ -6,6 +6,7 @@ import { reconciliationHandlers, reconciliationService } from '@biz/reconciliati
 import { createRpcServer } from '@biz/rpc';
 import { createKeyring, readKek } from '@biz/sealing';
 import { connectMongo, kafkaConnection, type Log, type RunningService } from '@biz/service';
+import { assertRestored } from './backup/marker.ts';
 import { collectionsOf, ensureIndexes } from './collections.ts';
 import { startReconciler, startTelling } from './completeness/index.ts';
 import { ownEvents, reconcilerParts } from './completeness/wiring.ts';
@@ -41,6 +42,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const keyring = createKeyring({ database: mongo.db(config.KEYRING_DATABASE), kek });
   const db = mongo.db(config.MONGODB_DATABASE);
   const collections = collectionsOf(db);
+  await assertRestored(db);
   await Promise.all([keyring.ensureIndexes(), ensureIndexes(collections)]);
   const bus = stack.use(createBus({ ...kafkaConnection(config), clientId: 'audit', log }));
   const outbox = stack.use(

@@ -180,7 +180,8 @@ export function openEdge(size: number, levels: readonly Binary[]): Edge {
   return { size, levels: levels.map((level) => Buffer.from(level.value())) };
 }
 
-function treeFields(edge: Edge): { root: Binary; edge: Binary[] } {
+/** The fields of a log's document that hold its tree. */
+export function treeFields(edge: Edge): { root: Binary; edge: Binary[] } {
   return { root: new Binary(edgeRoot(edge)), edge: edge.levels.map((level) => new Binary(level)) };
 }
 

@@ -8,7 +8,7 @@ import { edgeOf } from '../ingest/tree.ts';
 import { checkpointId } from '../keys.ts';
 import { watchCheckpointAge } from './checkpoint-age.ts';
 import { checkpointOf, type LogTree, leavesOf, rootAt, treeOf } from './logs.ts';
-import { appendWitness, type WitnessLine } from './witness.ts';
+import { appendWitness, newestWitnesses, type SignedRoot, type WitnessLine } from './witness.ts';
 
 export interface CheckpointerParts {
   db: Db;
@@ -17,6 +17,8 @@ export interface CheckpointerParts {
   signerOf: (logId: string) => Signer;
   /** The file outside the database; without one checkpoints are in the database only. */
   file: string | undefined;
+  /** The newest checkpoint of each log that is kept there. */
+  outside?: ReadonlyMap<string, SignedRoot>;
   everyMs: number;
   log: {
     error(fields: object, message: string): void;
@@ -33,7 +35,16 @@ const MOST_LEAVES = 50_000;
  */
 export function startCheckpointer(parts: CheckpointerParts): Worker {
   const signed = new Map<string, number>();
-  const work = () => signMoved(parts, signed);
+  // Read once, when this process begins to sign: what is appended from then on goes on from it.
+  let outside: ReturnType<typeof newestWitnesses> | undefined;
+  const work = async () => {
+    outside ??= newestWitnesses(parts.file);
+    return signMoved({ ...parts, outside: await outside.catch(reset) }, signed);
+  };
+  const reset = (error: unknown) => {
+    outside = undefined;
+    throw error;
+  };
   const worker = startWorker({ db: parts.db, lease: 'checkpoints', pollMs: parts.everyMs, log: parts.log, work });
   const watch = watchCheckpointAge(parts.collections);
   return {
@@ -80,9 +91,12 @@ async function checkpointDue(parts: CheckpointerParts, logId: string): Promise<D
   // From the database each time: another process may have signed since.
   const last = await checkpointOf(parts.collections, logId);
   const from = last?.size ?? 0;
-  if (last !== undefined && !(await extendsTree(tree, last))) {
+  // What is kept outside may be ahead of the database: by one when a process died between the two, by more when the database was rolled back.
+  const kept = parts.outside?.get(logId);
+  const signed = [last && { size: from, root: Buffer.from(last.root.value()) }, kept].filter((one) => one !== undefined);
+  if (!(await extendsAll(tree, signed))) {
     parts.log.error(
-      { log_id: logId, size: tree.size, signed_size: from },
+      { log_id: logId, size: tree.size, signed_size: Math.max(from, kept?.size ?? 0) },
       'ALERT the log does not go on from what was signed; nothing of it is signed any more. Run the verification',
     );
     return undefined;
@@ -106,9 +120,14 @@ async function plantedTree({ collections, store }: CheckpointerParts, logId: str
   return treeOf(collections, logId);
 }
 
-/** Whether the tree goes on from one that was signed (RFC 6962, 2.1.2): a log that was cut or changed must not get a signature. */
-async function extendsTree(tree: LogTree, last: CheckpointDocument): Promise<boolean> {
-  if (last.size > tree.size) return false;
-  const [path, toRoot] = await Promise.all([consistencyProof(last.size, tree.size, tree.read), rootAt(tree, tree.size)]);
-  return verifyConsistency({ from: last.size, to: tree.size, fromRoot: Buffer.from(last.root.value()), toRoot, path });
+/** Whether the tree goes on from what was signed (RFC 6962, 2.1.2): a log that was cut, changed or rolled back must not get a signature. */
+async function extendsAll(tree: LogTree, signed: readonly SignedRoot[]): Promise<boolean> {
+  for (const one of signed) if (!(await extendsTree(tree, one))) return false;
+  return true;
+}
+
+async function extendsTree(tree: LogTree, { size, root }: SignedRoot): Promise<boolean> {
+  if (size > tree.size) return false;
+  const [path, toRoot] = await Promise.all([consistencyProof(size, tree.size, tree.read), rootAt(tree, tree.size)]);
+  return verifyConsistency({ from: size, to: tree.size, fromRoot: root, toRoot, path });
 }

@@ -1,4 +1,4 @@
-import { mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** What is kept of a checkpoint outside the database. */
@@ -25,4 +25,45 @@ export async function appendWitness(file: string, lines: readonly WitnessLine[])
   await using handle = await open(file, 'a');
   await handle.appendFile(`${text}\n`);
   await handle.datasync();
+}
+
+export interface SignedRoot {
+  size: number;
+  root: Buffer;
+}
+
+/** How much of the end of the file is looked at: days of a busy audit, and quick. */
+const TAIL_BYTES = 64 * 1024 * 1024;
+
+/** The newest checkpoint of each log near the end of the file; none when there is no file. Their signatures are not looked at. */
+export async function newestWitnesses(file: string | undefined): Promise<ReadonlyMap<string, SignedRoot>> {
+  const newest = new Map<string, SignedRoot>();
+  if (file === undefined) return newest;
+  const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (handle === undefined) return newest;
+  for await (const line of lastLines(handle)) {
+    const { log_id, size, checkpoint } = parsed(line);
+    const root = Buffer.from(checkpoint?.split('\n')[2] ?? '', 'base64');
+    if (log_id === undefined || size === undefined || root.length !== 32 || size < (newest.get(log_id)?.size ?? 0)) continue;
+    newest.set(log_id, { size, root });
+  }
+  return newest;
+}
+
+/** Disposes of the handle. */
+async function* lastLines(handle: FileHandle): AsyncGenerator<string> {
+  const { size } = await handle.stat();
+  yield* handle.readLines({ start: Math.max(0, size - TAIL_BYTES) });
+}
+
+/** A line may be torn, or cut by where the reading begins. */
+function parsed(line: string): Partial<WitnessLine> {
+  try {
+    return JSON.parse(line) as Partial<WitnessLine>;
+  } catch {
+    return {};
+  }
 }
