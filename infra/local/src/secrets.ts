@@ -18,6 +18,19 @@ export async function keptSecret(folder: string, name: string, encoding: 'base64
   return { file, text: (await readFile(file, 'utf8')).trim() };
 }
 
+/** A secret of this clone from elsewhere, when there is none of that name. Throws when there is another one: it is not overwritten. */
+export async function putSecret(folder: string, name: string, content: Uint8Array): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const file = join(folder, name);
+  try {
+    await writeFile(file, content, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!(await readFile(file)).equals(content))
+      throw new Error(`${file} is there already, and another one. Move it away first, if this is the right place`);
+  }
+}
+
 /** Writes the public key (base64) of a file with an Ed25519 seed into another, for those who verify and must not sign. */
 export async function keepPublicKey(seedFile: string, file: string): Promise<void> {
   const seed = Buffer.from((await readFile(seedFile, 'utf8')).trim(), 'base64');
