@@ -21,7 +21,7 @@ export const serverOptions: ChannelOptions = {
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
   // connections end by turns, so that clients find new instances
-  'grpc.max_connection_age_ms': 30 * 60_000,
+  'grpc.max_connection_age_ms': 5 * 60_000,
   'grpc.max_connection_age_grace_ms': limits.longestCallMs,
 };
 
