@@ -103,7 +103,7 @@ async function build(folder: string, progress: (text: string) => void): Promise<
  * Flags and the workspace of the user's own work are not for this build. `direct` is left out of the proxies: a module that the proxy has is the same
  * for everybody, and a build does not turn to dozens of version control servers because one request failed.
  */
-async function goEnvironment(): Promise<Record<string, string>> {
+export async function goEnvironment(): Promise<Record<string, string>> {
   const proxies = (await outputOf('go', ['env', 'GOPROXY'])) ?? '';
   const wanted = proxies.split(/[,|]/).filter((proxy) => proxy !== '' && proxy !== 'direct');
   return {
