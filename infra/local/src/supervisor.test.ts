@@ -40,6 +40,7 @@ test('layers are stopped from the gateway to the engines, and no process is left
     ${READY}`;
   for (const [name, layer] of [
     ['e', 'engines'],
+    ['t', 'telemetry'],
     ['s', 'services'],
     ['g', 'gateway'],
   ] as const) {
@@ -47,8 +48,8 @@ test('layers are stopped from the gateway to the engines, and no process is left
   }
   const pids = [...supervisor.processes.values()].map((member) => member.pid as number);
   await supervisor.stop();
-  expect(await readFile(order, 'utf8')).toBe('g s e ');
-  for (const name of ['e', 's', 'g']) pids.push(Number(await readFile(join(folder, `${name}.grandchild`), 'utf8')));
+  expect(await readFile(order, 'utf8')).toBe('g s t e ');
+  for (const name of ['e', 't', 's', 'g']) pids.push(Number(await readFile(join(folder, `${name}.grandchild`), 'utf8')));
   await until(async () => (await Promise.all(pids.map(startedAt))).every((at) => at === undefined), { what: 'all to be gone' });
 });
 

@@ -22,7 +22,7 @@ interface TraceSpan {
 }
 
 const LONGEST_SERVICE = 18;
-const LONGEST_NAME = 56;
+const LONGEST_NAME = 64;
 const SHORTEST_NAME = 16;
 const DEEPEST = 10;
 const SHORTEST_BAR = 10;
