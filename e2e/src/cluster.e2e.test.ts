@@ -60,14 +60,15 @@ async function recordsOf(type: string, ids: readonly string[]): Promise<Map<stri
 
 /** Everything acknowledged is in the audit, once: versions from 1 on without a gap, in the order of the log. */
 async function expectAudited(made: readonly Made[]): Promise<void> {
-  for (const [type, entities] of Map.groupBy(made, (one) => one.type)) {
+  const now = made.map((one) => ({ ...one })); // the load may go on
+  for (const [type, entities] of Map.groupBy(now, (one) => one.type)) {
     const ids = entities.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     const count = (records: Map<string, AuditRecord[]>, id: string) => records.get(id)?.length ?? 0;
     const records = await until(
       async () => {
-        const now = await recordsOf(type, ids);
-        return entities.every(({ id, version }) => count(now, id) >= version) && now;
+        const found = await recordsOf(type, ids);
+        return entities.every(({ id, version }) => count(found, id) >= version) && found;
       },
       { ...patience, what: `every ${type} in the audit` },
     );
