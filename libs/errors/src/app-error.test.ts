@@ -13,6 +13,7 @@ describe('toAppError', () => {
     ['a closed socket', named('Error', { code: 'ECONNREFUSED' })],
     ['no server to choose', named('MongoServerSelectionError')],
     ['a server without disk', named('MongoServerError', { code: 14031 })],
+    ['a storage engine that gave up', Object.assign(new Error('WiredTiger error: WT_PANIC'), { name: 'MongoServerError', code: 1 })],
     ['a cause inside', new Error('outer', { cause: named('MongoNetworkError') })],
   ])('takes %s for an engine that is away', (_, error) => {
     const app = toAppError(error);

@@ -54,6 +54,9 @@ const unavailableSystemCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', '
 /** Server codes of MongoDB for: not primary, shutting down, write concern time-out, out of disk. */
 const unavailableMongoCodes = new Set([64, 91, 189, 10107, 11600, 11602, 13435, 13436, 14031]);
 
+/** What a server of MongoDB's kind says when its storage engine gave up, mostly for lack of room; it has no code of its own. */
+const unavailableMongoText = /WT_PANIC|No space left on device/;
+
 /**
  * Whether an error says that an engine is away, so that the same call may succeed later. The decision between "try again" and "broken"
  * is taken here and nowhere else: an audit consumer never dead-letters what this is true for.
@@ -65,6 +68,7 @@ export function isUnavailable(error: unknown): boolean {
     const code = (at as { code?: unknown }).code;
     if (typeof code === 'string' && unavailableSystemCodes.has(code)) return true;
     if (typeof code === 'number' && at.name.startsWith('Mongo') && unavailableMongoCodes.has(code)) return true;
+    if (at.name.startsWith('Mongo') && unavailableMongoText.test(at.message)) return true;
   }
   return false;
 }
