@@ -23,3 +23,11 @@ test('one that does not fit its proto is refused at the start, with every reason
   const reasons = ['the list filters by tag', 'name is to be unique', 'nothing is to be unique', 'status is to be opened'];
   expect(() => defineResource(wrong)).toThrow(`Note: ${reasons.join(', and ')}, which its message does not allow`);
 });
+
+test('an upcast is for events of its own entity', () => {
+  const upcasts = (type: string) => [{ to: '1.1', events: { [type]: (data: object) => ({ ...data }) } }];
+  expect(defineResource({ ...note, upcasts: upcasts('note.created') }).rules.upcasts).toHaveLength(1);
+  expect(() => defineResource({ ...note, upcasts: upcasts('team.created') })).toThrow(
+    'an upcast is for team.created, which is no event of note',
+  );
+});
