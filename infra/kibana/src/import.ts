@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { objectFiles } from './objects.ts';
+import { objectFiles } from './files.ts';
 
 const TIMEOUT_MS = 60_000;
 

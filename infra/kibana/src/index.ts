@@ -1,2 +1,1 @@
 export { importObjects } from './import.ts';
-export { objectFiles, objectsOf, type SavedObject } from './objects.ts';
