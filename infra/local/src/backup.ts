@@ -3,20 +3,20 @@
 
 import { exists } from './cache.ts';
 import { checkpointFile, layoutOf, verificationKeyFile } from './layout.ts';
-import { readRunFile } from './run-file.ts';
+import { mongodbUrlOf, readRunFile } from './run-file.ts';
 import { auditScript, runScript } from './service-script.ts';
 
 const args = process.argv.slice(2);
-process.exitCode = await runScript({ ...auditScript('backup/main.ts'), args: [...(await defaults()), ...args] });
+const layout = layoutOf();
+const run = await readRunFile(layout.runFile);
+// not among the arguments, which every user of a machine sees: a URL may hold a password
+const env = run && { MONGODB_URL: mongodbUrlOf(run) };
+process.exitCode = await runScript({ ...auditScript('backup/main.ts'), args: [...(await defaults()), ...args], ...(env && { env }) });
 
 async function defaults(): Promise<string[]> {
-  const layout = layoutOf();
-  const run = await readRunFile(layout.runFile);
-  const url = run?.mongodb_url ?? process.env.MONGODB_URL;
   const databases = run && Object.values(run.services).map(({ database }) => database);
   const key = verificationKeyFile(layout);
   return [
-    ...(url ? ['--mongodb-url', url] : []),
     ...(databases ? ['--databases', databases.join(',')] : []),
     ...(run?.services.audit ? ['--audit-database', run.services.audit.database] : []),
     ...(run ? ['--secrets-from', layout.keys] : []),

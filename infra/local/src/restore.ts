@@ -35,7 +35,9 @@ async function main(): Promise<number> {
   // throws when the fleet of this clone runs
   const supervisor = stack.use(await createSupervisor({ folders: layout, say: () => undefined }));
   const server = await started(supervisor, await locate(mongodb));
-  const code = await runScript({ ...auditScript('backup/restore-main.ts'), args: [...(await defaults(server.address)), ...given.passed] });
+  const args = [...(await defaults()), ...given.passed];
+  // not among the arguments, which every user of a machine sees: a URL may hold a password
+  const code = await runScript({ ...auditScript('backup/restore-main.ts'), args, env: { MONGODB_URL: server.address } });
   if (code !== 0 || given.from === undefined) return code;
   const { manifest } = await openBackup(given.from);
   const databases = given.only ?? [...new Set(manifest.collections.map(({ database }) => database))];
@@ -99,11 +101,11 @@ async function takeSecrets(backup: Backup): Promise<void> {
   }
 }
 
-async function defaults(url: string): Promise<string[]> {
+async function defaults(): Promise<string[]> {
   const seed = process.env.CHECKPOINT_KEY_FILE || join(layout.keys, 'checkpoint-key');
   const key = await publicKeyOf(layout, seed);
   return [
-    ...['--mongodb-url', url, '--checkpoint-file', checkpointFile(layout), '--checkpoint-key-file', seed],
+    ...['--checkpoint-file', checkpointFile(layout), '--checkpoint-key-file', seed],
     ...(key ? ['--key', key] : []),
   ];
 }

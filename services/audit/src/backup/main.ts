@@ -16,7 +16,7 @@ const usage = `usage: npm run backup -- --to DIR [--keys-to DIR] [--again]
   --expect SHA256       the manifest's hash, as it was printed when the backup was made
   --key KEY             who must have signed the checkpoints, as npm run verify takes it
   --origin PREFIX       what the logs are called, when the key is bare (biz-retail.local/audit)
-  --mongodb-url URL     the server; --databases A,B names those to take (all but the keyring), --audit-database, --keyring-database
+  --mongodb-url URL     the server (or MONGODB_URL: arguments are seen by every user of a machine); --databases A,B names those to take (all but the keyring), --audit-database, --keyring-database
   --checkpoint-file F   the checkpoints kept outside the database
   --secrets-from DIR    secrets that go along with the keys: key-encryption key, seed of the checkpoints`;
 
@@ -43,7 +43,8 @@ await runCommand(async () => {
     console.log(usage);
     return 0;
   }
-  if (given.verify === undefined && given['mongodb-url'] === undefined)
+  const url = given['mongodb-url'] ?? process.env.MONGODB_URL;
+  if (given.verify === undefined && !url)
     throw new Error('--mongodb-url is missing, and no fleet of this clone runs ("npm start" starts it; MONGODB_URL names another server)');
   if (given.key === undefined)
     throw new Error(`--key is missing: the public key of the checkpoints (GET /v1/audit/verification-key)\n${usage}`);
@@ -65,8 +66,8 @@ await runCommand(async () => {
     }
   }
   if (given.to === undefined) throw new Error(`--to is missing: the folder for the backup\n${usage}`);
-  if (given['mongodb-url'] === undefined) throw new Error('--mongodb-url is missing, and no fleet of this clone runs');
-  const client = connectToRead(given['mongodb-url']);
+  if (!url) throw new Error('--mongodb-url is missing, and no fleet of this clone runs');
+  const client = connectToRead(url);
   try {
     await client.connect();
     const keyringDatabase = given['keyring-database'] ?? 'keyring';

@@ -25,7 +25,7 @@ const usage = `usage: npm run restore -- --from DIR [--keys-from DIR] [--only A,
   --key KEY             who must have signed the checkpoints, as npm run verify takes it
   --replay-topic        (npm run restore) consumers read again what the topic got since the backup
   --origin PREFIX       what the logs are called, when the key is bare (biz-retail.local/audit)
-  --mongodb-url URL     the server
+  --mongodb-url URL     the server (or MONGODB_URL: arguments are seen by every user of a machine)
   --checkpoint-file F   where the audit keeps its checkpoints outside the database
   --checkpoint-key-file F   the seed that signs them; for --set-aside`;
 
@@ -43,7 +43,7 @@ await runCommand(async () => {
   }
   const keys = given['keys-from'] === undefined ? undefined : await openBackup(fromCaller(given['keys-from']), { kind: 'keys' });
   await using stack = new AsyncDisposableStack();
-  const client = patientClient(needed(given['mongodb-url'], '--mongodb-url is missing: the server to restore to'));
+  const client = patientClient(needed(given['mongodb-url'] ?? process.env.MONGODB_URL, '--mongodb-url is missing: the server to restore to'));
   stack.defer(() => client.close());
   return given.from === undefined ? restoreKeysOnly(client, keys, given) : restoreData(client, given.from, keys, given);
 });
