@@ -12,6 +12,7 @@ import {
   TraceFlags,
   trace,
 } from '@opentelemetry/api';
+import { createBudget } from './budget.ts';
 import { scope } from './metrics.ts';
 import { failSpan, spanContextOf, traceparentOf, tracer } from './traced.ts';
 
@@ -41,11 +42,17 @@ export type Carry = (index: number) => string | undefined;
 const MOST_LINKS = 128;
 
 /**
+ * Spans of messages that one process makes: 2,000 at once, 1,000 a second for long. One costs some 10 µs until it has left, which beyond
+ * that would be a share of the work itself; and what is more than queues hold is dropped anyway. Batches have theirs always.
+ */
+const mayOpen = createBudget(1_000, 2_000);
+
+/**
  * Works on many messages as one, in a span of the batch that begins a trace of its own and links to the messages' (the first 128 that are
  * sampled). Each sampled message has a span in its own trace, linked to the batch: of a producer made when `carry` is called, of a consumer
  * made after the work with the times of the batch. A message that is alone and sampled has the batch's span below its own, so that its trace
- * shows everything (OpenTelemetry, semantic conventions for messaging spans). A `traceparent` that is malformed, or sampled by nobody, has
- * no span and goes on as it came. What the work throws is thrown on, and marks the spans. Without the preload the work is merely run.
+ * shows everything (OpenTelemetry, semantic conventions for messaging spans). A `traceparent` that is malformed, sampled by nobody, or beyond
+ * what a process makes in a second, has no span and goes on as it came: the trace id stays the same. What the work throws is thrown on, and marks the spans. Without the preload the work is merely run.
  */
 export async function tracedBatch<T>(name: string, options: BatchOptions, run: (carry: Carry) => Promise<T>): Promise<T> {
   if (options.count === 0 || !isOn()) return run(options.traceparentOf);
@@ -70,9 +77,8 @@ class BatchSpans {
   /** The context that the work runs in. */
   readonly active: Context;
   readonly #options: BatchOptions;
+  readonly #tracer = tracer();
   readonly #began: number;
-  /** Of the messages that are sampled. */
-  readonly #traces: (SpanContext | undefined)[];
   readonly #own = new Map<number, Span>();
   readonly #batch: Span;
 
@@ -81,34 +87,36 @@ class BatchSpans {
     const startTime = Date.now();
     this.#options = options;
     this.#began = startTime;
-    this.#traces = Array.from({ length: count }, (_, index) => sampled(options.traceparentOf(index)));
-    const alone = count === 1 ? this.#traces[0] : undefined;
-    const first = alone && each && this.#open(0, each, alone);
+    const alone = count === 1 ? this.#traceOf(0) : undefined;
+    const first = alone && each && mayOpen() ? this.#open(0, each, alone) : undefined;
     const parent = alone && (first?.spanContext() ?? alone);
     const links: Link[] = [];
     for (let index = 0; index < count && links.length < MOST_LINKS; index += 1) {
-      const found = this.#traces[index];
+      const found = this.#traceOf(index);
       if (found) links.push({ context: found });
     }
     const batch = { kind, links, startTime, attributes: { ...attributes, 'messaging.batch.message_count': count } };
-    this.#batch = tracer().startSpan(name, batch, parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT);
+    this.#batch = this.#tracer.startSpan(name, batch, parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT);
     first?.addLink({ context: this.#batch.spanContext() });
     this.active = trace.setSpan(parent ? ROOT_CONTEXT : context.active(), this.#batch);
   }
 
   readonly carry: Carry = (index) => {
     const { each, traceparentOf: given } = this.#options;
-    const found = this.#traces[index];
-    if (!found || each?.kind !== SpanKind.PRODUCER) return given(index);
-    return traceparentOf((this.#own.get(index) ?? this.#open(index, each, found, this.#batch)).spanContext());
+    if (each?.kind !== SpanKind.PRODUCER) return given(index);
+    const known = this.#own.get(index);
+    if (known) return traceparentOf(known.spanContext());
+    const found = this.#traceOf(index);
+    return found && mayOpen() ? traceparentOf(this.#open(index, each, found, this.#batch).spanContext()) : given(index);
   };
 
   end(failure?: { error: unknown }): void {
-    const { each } = this.#options;
-    if (each?.kind === SpanKind.CONSUMER) {
-      for (const [index, found] of this.#traces.entries()) {
-        if (found && !this.#own.has(index)) this.#open(index, each, found, this.#batch, hrTime(this.#began));
-      }
+    const { each, count } = this.#options;
+    const consumed = each?.kind === SpanKind.CONSUMER && this.#own.size === 0 ? each : undefined;
+    for (let index = 0, left = true; consumed && left && index < count; index += 1) {
+      const found = this.#traceOf(index);
+      left = found === undefined || mayOpen();
+      if (found && left) this.#open(index, consumed, found, this.#batch, hrTime(this.#began));
     }
     const ended = hrTime(Date.now());
     for (const span of this.#own.values()) {
@@ -117,6 +125,15 @@ class BatchSpans {
     }
     if (failure) failSpan(this.#batch, failure.error);
     this.#batch.end();
+  }
+
+  /** The trace that a message belongs to, when somebody records it. */
+  #traceOf(index: number): SpanContext | undefined {
+    const traceparent = this.#options.traceparentOf(index);
+    // not sampled: told by its last character, which most of a busy topic is looked at for
+    if (traceparent === undefined || traceparent.endsWith('0')) return undefined;
+    const found = spanContextOf(traceparent);
+    return found && (found.traceFlags & TraceFlags.SAMPLED) !== 0 ? found : undefined;
   }
 
   /** Begins the span of one message, in its own trace. */
@@ -128,16 +145,10 @@ class BatchSpans {
       ...(batch && { links: [{ context: batch.spanContext() }] }),
       ...(startTime && { startTime }),
     };
-    const span = tracer().startSpan(each.name, options, trace.setSpanContext(ROOT_CONTEXT, parent));
+    const span = this.#tracer.startSpan(each.name, options, trace.setSpanContext(ROOT_CONTEXT, parent));
     this.#own.set(index, span);
     return span;
   }
-}
-
-/** The trace that a message belongs to, when somebody records it. */
-function sampled(traceparent: string | undefined): SpanContext | undefined {
-  const found = traceparent === undefined ? undefined : spanContextOf(traceparent);
-  return found && (found.traceFlags & TraceFlags.SAMPLED) !== 0 ? found : undefined;
 }
 
 /** As the SDK takes it without another conversion for each span. */
