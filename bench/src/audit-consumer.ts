@@ -1,13 +1,14 @@
 // The audit consumer on a topic of 100,000 envelopes of 700 bytes, six partitions, beside its floor in the same run: kafkajs, JSON.parse, and one
 // unordered insertMany with five indexes.
 import { randomBytes, randomUUID } from 'node:crypto';
-import { collectionsOf, createMongoStore, ensureIndexes, ingest, Pending } from '@biz/audit';
+import { collectionsOf } from '@biz/audit';
 import { createBus } from '@biz/bus';
 import { TILE_WIDTH } from '@biz/merkle';
-import { createKeyring, readKek } from '@biz/sealing';
 import kafkajs from 'kafkajs';
 import { MongoClient } from 'mongodb';
+import { BATCH, CONCURRENCY, consumerRate, ENVELOPES, FETCH_BYTES, silent, timed } from './consumer-rate.ts';
 import type { Report } from './report.ts';
+import { benchTelemetryCost } from './telemetry-cost.ts';
 import { benchLeaves } from './tree.ts';
 
 export interface Engines {
@@ -15,15 +16,10 @@ export interface Engines {
   kafkaBrokers: string[];
 }
 
-const ENVELOPES = Number(process.env.BENCH_ENVELOPES ?? 100_000);
 const BYTES = 700;
 const PARTITIONS = 6;
-const BATCH = 1_000;
-const FETCH_BYTES = 4 * 1024 * 1024;
-const CONCURRENCY = Number(process.env.BENCH_CONCURRENCY ?? 4);
 /** Records that the tree's share is measured on. */
 const MOST_LEAVES = 20_000;
-const silent = { debug() {}, info() {}, warn: console.warn, error: console.error };
 
 /** What the envelopes are about: four events an entity on average, in random order. */
 const spread = { entities: ENVELOPES / 4, ownerships: ENVELOPES / 50, owners: 500, companies: 10 };
@@ -40,7 +36,7 @@ export async function benchAuditConsumer(engines: Engines, report: Report): Prom
   const db = mongo.db(`bench_${randomBytes(6).toString('hex')}`);
   try {
     const floor = await floorRate(engines, topic, db);
-    const rate = await consumerRate(bus, topic, db);
+    const { rate } = await consumerRate(bus, topic, db);
     report.add('audit consumer, 700-byte envelopes, six partitions', rate, 'records/s', {
       floor,
       spread: `${ENVELOPES} envelopes, one run`,
@@ -49,6 +45,7 @@ export async function benchAuditConsumer(engines: Engines, report: Report): Prom
     report.add("share of the tree in the consumer's time", seconds * rate * 100, '%', {
       spread: `leaf and tree of a record: ${(seconds * 1e6).toFixed(1)} µs of one core; tiles are inserted once in ${TILE_WIDTH} records`,
     });
+    await benchTelemetryCost(engines, topic, report);
   } finally {
     await db.dropDatabase();
     await mongo.close();
@@ -83,7 +80,8 @@ async function fill(producer: ReturnType<ReturnType<typeof createBus>['producer'
         },
       };
       envelope.payload.note = 'x'.repeat(Math.max(0, BYTES - JSON.stringify(envelope).length));
-      return { key: entity, value: JSON.stringify(envelope) };
+      const headers = { traceparent: `00-${envelope.trace_id}-${randomBytes(8).toString('hex')}-01` };
+      return { key: entity, value: JSON.stringify(envelope), headers };
     });
     await producer.send(topic, messages);
   }
@@ -124,53 +122,4 @@ async function floorRate(engines: Engines, topic: string, db: ReturnType<MongoCl
   );
   await consumer.disconnect();
   return rate;
-}
-
-async function consumerRate(bus: ReturnType<typeof createBus>, topic: string, db: ReturnType<MongoClient['db']>): Promise<number> {
-  const collections = collectionsOf(db);
-  const keyring = createKeyring({ database: db, kek: await readKek({ value: randomBytes(32).toString('base64') }) });
-  await Promise.all([ensureIndexes(collections), keyring.ensureIndexes()]);
-  const parts = {
-    store: createMongoStore(collections),
-    pending: new Pending(),
-    keyring,
-    producer: bus.producer(),
-    dlqTopic: `${topic}.dlq`,
-    log: silent,
-  };
-  let consumer: AsyncDisposable | undefined;
-  const rate = await timed(async (count) => {
-    consumer = bus.consumer({
-      groupId: `${topic}-audit`,
-      topics: [topic],
-      maxBatchRecords: BATCH,
-      maxBatchBytes: FETCH_BYTES,
-      concurrency: CONCURRENCY,
-      batch: async (batch) => count((await ingest(parts, batch)).records),
-      onFatal: (error) => {
-        throw error;
-      },
-    });
-  });
-  await consumer?.[Symbol.asyncDispose]();
-  return rate;
-}
-
-/** Records a second, from the first batch that is done to the last: joining the group is not counted. */
-function timed(run: (count: (records: number) => void) => Promise<unknown>): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let done = 0;
-    let first = 0;
-    let startedAt = 0;
-    run((records) => {
-      done += records;
-      if (startedAt === 0) {
-        startedAt = performance.now();
-        first = records;
-      }
-      if (done >= ENVELOPES) {
-        resolve(((done - first) / (performance.now() - startedAt)) * 1000);
-      }
-    }).catch(reject);
-  });
 }
