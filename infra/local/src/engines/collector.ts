@@ -108,7 +108,7 @@ export async function goEnvironment(): Promise<Record<string, string>> {
   const wanted = proxies.split(/[,|]/).filter((proxy) => proxy !== '' && proxy !== 'direct');
   return {
     ...(wanted.length > 0 && { GOPROXY: wanted.join(',') }),
-    ...{ GO111MODULE: 'on', GOFLAGS: '-mod=mod', GOWORK: 'off', CGO_ENABLED: '0', GOOS: '', GOARCH: '' },
+    ...{ GO111MODULE: 'on', GOFLAGS: '-mod=mod -buildvcs=false', GOWORK: 'off', CGO_ENABLED: '0', GOOS: '', GOARCH: '' },
   };
 }
 

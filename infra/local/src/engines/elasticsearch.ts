@@ -66,7 +66,7 @@ export const elasticsearch: Engine = {
         ...['-cp', `${join(home, 'classes')}:${join(home, 'lib', '*')}`, 'Launcher'],
       ],
       ready: () => elasticsearch.answers(elasticsearch.address(ports)),
-      readyWithinMs: 180_000,
+      readyWithinMs: 300_000,
       stopWithinMs: 15_000,
     };
   },
