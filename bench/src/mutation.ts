@@ -64,7 +64,8 @@ export async function create({ origin, dispatcher, headers }: Http): Promise<str
   return JSON.parse(text).id;
 }
 
-async function seenInAudit({ origin, dispatcher, headers }: Http, id: string): Promise<void> {
+/** Resolves once the audit shows the entity's first record. */
+export async function seenInAudit({ origin, dispatcher, headers }: Http, id: string): Promise<void> {
   for (;;) {
     const answer = await request(`${origin}/v1/audit/entities/cost_center/${id}/history`, { dispatcher, headers });
     const body = (await answer.body.json()) as { items?: unknown[] };
