@@ -1,8 +1,9 @@
 import { AppError } from '@biz/errors';
 import type { JsonObject } from '@biz/json';
+import { tracedBatch } from '@biz/telemetry';
 import { BSON, type Collection, type Db, MongoBulkWriteError } from 'mongodb';
 import { nextEventId, streamId } from './fold.ts';
-import type { StoreLog } from './parts.ts';
+import type { StoreLog } from './log.ts';
 import { publishSpans, publishTo, type Sender } from './publish.ts';
 import { createRelay, type RelaySource } from './relay.ts';
 import type { ActionType, EventDocument } from './types.ts';
@@ -100,7 +101,9 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
   };
   const batcher = createBatcher(async (documents) => {
     try {
-      await insert(events, documents);
+      const traceparentOf = (index: number) => documents[index]?.meta.traceparent;
+      // in no caller's span: the next group is written by the same loop, for others
+      await tracedBatch('outbox append', { count: documents.length, traceparentOf }, () => insert(events, documents));
     } catch (cause) {
       throw new AppError('unavailable', 'The events cannot be written at present; try again in a moment.', { cause });
     }

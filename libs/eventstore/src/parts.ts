@@ -1,12 +1,8 @@
 import type { Filter } from 'mongodb';
 import type { Claims } from './claims.ts';
+import type { StoreLog } from './log.ts';
 import type { Reading } from './reading.ts';
 import type { EventDocument } from './types.ts';
-
-/** What the store tells of trouble that it got over by itself, or could not. Holds no personal data. */
-export interface StoreLog {
-  warn(details: Record<string, unknown>, message: string): void;
-}
 
 export type Mark = `${string}_at`;
 

@@ -1,6 +1,6 @@
 import type { Collection, Filter } from 'mongodb';
 import { evolve, type RulesByType, streamId } from './fold.ts';
-import type { StoreLog } from './parts.ts';
+import type { StoreLog } from './log.ts';
 import { isOutdated, outdatedVersions, Unfoldable } from './schema.ts';
 import type { CurrentDocument, EventDocument } from './types.ts';
 

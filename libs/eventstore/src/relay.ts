@@ -1,6 +1,7 @@
 import { type BatchOptions, type Carry, tracedBatch } from '@biz/telemetry';
 import { createLease } from './lease.ts';
-import { type Mark, type StoreLog, undone } from './parts.ts';
+import type { StoreLog } from './log.ts';
+import { type Mark, undone } from './parts.ts';
 import { measured, watchLag } from './relay-metrics.ts';
 import type { EventStore } from './store.ts';
 import type { EventDocument } from './types.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Db } from 'mongodb';
 import { createLease } from './lease.ts';
-import type { StoreLog } from './parts.ts';
+import type { StoreLog } from './log.ts';
 
 export interface WorkerOptions {
   db: Db;

@@ -1,25 +1,10 @@
-import type { Head, ReconciliationClient } from '@biz/reconciliation';
-import type { Collections } from '../collections.ts';
+import type { Head } from '@biz/reconciliation';
 import { judge } from './compare.ts';
 import { missingEvent } from './finding.ts';
 import { openFindings } from './findings.ts';
 import { keyOf, knownOf, withoutRecord } from './known.ts';
+import type { PassParts } from './pass-parts.ts';
 import { findUnknown, findUnknownEntities } from './unknown.ts';
-
-export interface PassParts {
-  collections: Collections;
-  /** Name of the service's process. */
-  service: string;
-  client: ReconciliationClient;
-  /** What was published less than this ago is on its way. */
-  graceMs: number;
-  /** Most findings that one pass opens; the next one finds more. */
-  mostFindings: number;
-  /** Whether the audit has taken all that the topic held when it was asked. */
-  caughtUp: (signal?: AbortSignal) => Promise<boolean>;
-  now: () => Date;
-  signal?: AbortSignal | undefined;
-}
 
 export interface PassResult {
   /** Entities compared. */

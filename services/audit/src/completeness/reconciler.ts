@@ -9,7 +9,8 @@ import type { Db } from 'mongodb';
 import type { Collections } from '../collections.ts';
 import { type HealParts, healMissing, healUnknown, healVersions } from './heal.ts';
 import { watchFindings } from './open-findings.ts';
-import { comparePass, type PassParts, type PassResult } from './pass.ts';
+import { comparePass, type PassResult } from './pass.ts';
+import type { PassParts } from './pass-parts.ts';
 
 const comparisons = counter('biz.audit.comparisons');
 

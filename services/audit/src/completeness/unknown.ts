@@ -4,7 +4,7 @@ import { indexKey } from '../keys.ts';
 import { originalOf, type RecordDocument } from '../record.ts';
 import { unknownToService } from './finding.ts';
 import { openFindings } from './findings.ts';
-import type { PassParts } from './pass.ts';
+import type { PassParts } from './pass-parts.ts';
 
 const CHUNK = 500;
 

@@ -1,8 +1,8 @@
 import type { Filter } from 'mongodb';
 import { type Collections, indexes } from '../collections.ts';
 import type { Position } from '../query/page.ts';
-import type { Walk } from '../query/records.ts';
 import { newestVersion } from '../query/version-page.ts';
+import type { Walk } from '../query/walk.ts';
 import type { RecordDocument } from '../record.ts';
 import { type Found, matcher, type Outline, outlines, type QueryLimits } from './search.ts';
 

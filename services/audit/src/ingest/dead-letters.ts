@@ -3,7 +3,7 @@ import { type Keyring, sealUnlessErased } from '@biz/sealing';
 import { spanContextOf } from '@biz/telemetry';
 import { logId, recordId } from '../keys.ts';
 import { looksPersonal } from '../personal.ts';
-import type { Letter } from './plan.ts';
+import type { Letter } from './batch.ts';
 import { deadLetterOwner, sealedFields } from './seal.ts';
 import type { DeadLetterDocument } from './store.ts';
 

@@ -1,5 +1,5 @@
 import type { Collections } from '../collections.ts';
-import type { EntityState } from './plan.ts';
+import type { EntityState } from './batch.ts';
 
 // Few at a time, so that a rare and long search leaves connections to others.
 const AT_ONCE = 10;

@@ -5,9 +5,10 @@ import { type BatchOptions, counter, inTraceOf, SpanKind, traced, tracedBatch } 
 import { type FindingDocument, versionDiffers } from '../completeness/finding.ts';
 import { logId, recordId } from '../keys.ts';
 import { type RecordDocument, recordOf, type SealedTexts } from '../record.ts';
+import type { Leaf, NewRecord, Plan } from './batch.ts';
 import { lettersOf, publishLetters } from './dead-letters.ts';
 import { type LogPending, Pending } from './pending.ts';
-import { type Leaf, type NewRecord, type Plan, planBatch } from './plan.ts';
+import { planBatch } from './plan.ts';
 import { readMessage } from './reading.ts';
 import { sealEvents } from './seal.ts';
 import { takeSnapshot } from './snapshot.ts';

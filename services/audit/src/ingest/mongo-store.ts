@@ -2,8 +2,8 @@ import { type Edge, EMPTY_EDGE, edgeRoot } from '@biz/merkle';
 import { Binary, type Collection, MongoBulkWriteError } from 'mongodb';
 import type { Collections, OwnershipDocument } from '../collections.ts';
 import { fieldName, recordId, tileId } from '../keys.ts';
+import type { EntityState } from './batch.ts';
 import { exactStates } from './exact-states.ts';
-import type { EntityState } from './plan.ts';
 import type { AuditStore, EntityDocument, LogAdvance, OwnershipMerge } from './store.ts';
 import { updateEach } from './table-update.ts';
 

@@ -1,7 +1,7 @@
 import type { ReadEvent } from '@biz/envelope';
 import { indexKey, ownershipKey } from '../keys.ts';
 import { eventOf, type RecordDocument } from '../record.ts';
-import type { HeadRaise, Leaf } from './plan.ts';
+import type { HeadRaise, Leaf } from './batch.ts';
 import type { AuditStore, EntityDocument, LogState, OwnershipMerge } from './store.ts';
 
 /**

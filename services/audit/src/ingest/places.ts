@@ -1,4 +1,4 @@
-import type { Placed, Snapshot } from './plan.ts';
+import type { Placed, Snapshot } from './batch.ts';
 
 /** Places in the log: those of a former try stay, others get the next free one, in order of offsets. */
 export class Places {

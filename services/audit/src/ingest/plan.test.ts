@@ -2,7 +2,8 @@ import { type ReadEvent, readEnvelope } from '@biz/envelope';
 import { describe, expect, it } from 'vitest';
 import { entityKey, indexKey } from '../keys.ts';
 import { envelope } from '../testing/harness.ts';
-import { type EntityState, type Incoming, type Placed, planBatch, type Snapshot } from './plan.ts';
+import type { EntityState, Incoming, Placed, Snapshot } from './batch.ts';
+import { planBatch } from './plan.ts';
 import { readMessage } from './reading.ts';
 
 const card = entityKey(null, 'card', 'c-1');

@@ -1,7 +1,7 @@
 import type { InMessage } from '@biz/bus';
 import { type EnvelopeLimits, readEnvelope } from '@biz/envelope';
 import { entityKey, indexKey } from '../keys.ts';
-import type { Incoming } from './plan.ts';
+import type { Incoming } from './batch.ts';
 
 /** Reads a message: an event, or why it is none. Never throws for what a message holds. */
 export function readMessage(message: InMessage, limits: EnvelopeLimits): Incoming {

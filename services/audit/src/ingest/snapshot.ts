@@ -1,7 +1,7 @@
 import type { Keyring } from '@biz/sealing';
 import { contentOf, eventOf } from '../record.ts';
+import type { EntityState, Incoming, Placed, Snapshot } from './batch.ts';
 import type { LogPending } from './pending.ts';
-import type { EntityState, Incoming, Placed, Snapshot } from './plan.ts';
 import { openRecords } from './seal.ts';
 import type { AuditStore } from './store.ts';
 

@@ -1,7 +1,7 @@
 import type { Edge, Tile } from '@biz/merkle';
 import type { FindingDocument } from '../completeness/finding.ts';
 import type { RecordDocument } from '../record.ts';
-import type { EntityState, Placed } from './plan.ts';
+import type { EntityState, Placed } from './batch.ts';
 
 export interface LogState {
   /** Leaves that are complete: their records are there, flags taken, findings and dead letters written. */

@@ -1,5 +1,5 @@
 import type { ActionType, ReadEvent } from '@biz/envelope';
-import type { EntityState, HeadRaise, VersionAt } from './plan.ts';
+import type { EntityState, HeadRaise, VersionAt } from './batch.ts';
 
 interface Progress {
   version: number;

@@ -2,7 +2,7 @@ import type { Filter } from 'mongodb';
 import type { Collections } from '../collections.ts';
 import type { RecordDocument } from '../record.ts';
 import { fetchPage, type Position, SEARCH_MS } from './page.ts';
-import type { Walk } from './records.ts';
+import type { Walk } from './walk.ts';
 
 /** The first stretch of time that is looked at, how much longer each next one is, and the one that has no end. */
 const FIRST_MS = 3_600_000;

@@ -8,6 +8,7 @@ import { bindingOf, DEFAULT_PAGE_SIZE, fetchPage, type Order, type Position, rea
 import { recentPage } from './recent.ts';
 import type { Scope } from './scope.ts';
 import { versionPage } from './version-page.ts';
+import type { RecordFilter, Walk } from './walk.ts';
 
 export interface RecordFilters {
   entity_type?: string;
@@ -112,19 +113,6 @@ export async function getRecord(
 ): Promise<RecordDocument | undefined> {
   const record = await collections.events.findOne({ _id: id, kind: 'event', ...(clients && { client_id: { $in: [...clients] } }) });
   return record !== null && (scope === 'all' || scope.some((company) => indexKey(company) === record.company_id)) ? record : undefined;
-}
-
-type RecordFilter = Record<string, unknown>;
-
-export interface Walk {
-  /** Whether its index leads to few records, and not to most of a company. */
-  selective: boolean;
-  filter: RecordFilter;
-  index: string;
-  sort: string[];
-  types: readonly ['string' | 'number', 'string' | 'number'];
-  position(record: RecordDocument): Position;
-  after(position: Position, order: Order): RecordFilter;
 }
 
 const plainFilters = ['entity_type', 'ownership_id', 'owner_id', 'event_type', 'action_type', 'producer_service'] as const;

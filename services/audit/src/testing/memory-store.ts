@@ -1,6 +1,6 @@
 import { type Edge, EMPTY_EDGE, type Tile } from '@biz/merkle';
 import type { FindingDocument } from '../completeness/finding.ts';
-import type { EntityState } from '../ingest/plan.ts';
+import type { EntityState } from '../ingest/batch.ts';
 import type { AuditStore, DeadLetterDocument, EntityDocument, LogAdvance, OwnershipMerge, VoidDocument } from '../ingest/store.ts';
 import type { RecordDocument } from '../record.ts';
 
