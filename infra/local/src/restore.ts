@@ -104,10 +104,7 @@ async function takeSecrets(backup: Backup): Promise<void> {
 async function defaults(): Promise<string[]> {
   const seed = process.env.CHECKPOINT_KEY_FILE || join(layout.keys, 'checkpoint-key');
   const key = await publicKeyOf(layout, seed);
-  return [
-    ...['--checkpoint-file', checkpointFile(layout), '--checkpoint-key-file', seed],
-    ...(key ? ['--key', key] : []),
-  ];
+  return [...['--checkpoint-file', checkpointFile(layout), '--checkpoint-key-file', seed], ...(key ? ['--key', key] : [])];
 }
 
 async function publicKeyOf(of: Layout, seed: string): Promise<string | undefined> {

@@ -9,7 +9,13 @@ const row = (name: string) => new RegExp(`^\\| [^|]*\`${name}\``, 'm');
 /** Settings that are secrets by their names, of every config.ts. */
 const named = /^\s*((?:[A-Z]+_)*(?:KEK|KEY|SECRET|PASSWORD)|MONGODB_URL|RATE_LIMIT_REDIS_URL|SMTP_URL|POSTGRESQL_URL|ELASTICSEARCH_URL):/gm;
 const sources = [
-  ...['libs/service/src/config.ts', 'libs/service/src/kafka.ts', 'gateway/src/config.ts', 'gateway/src/limits/settings.ts', 'services/security/src/storage/config.ts'],
+  ...[
+    'libs/service/src/config.ts',
+    'libs/service/src/kafka.ts',
+    'gateway/src/config.ts',
+    'gateway/src/limits/settings.ts',
+    'services/security/src/storage/config.ts',
+  ],
   ...['audit', 'identity', 'notification'].map((service) => `services/${service}/src/config.ts`),
 ];
 

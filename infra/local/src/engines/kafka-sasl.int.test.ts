@@ -50,7 +50,10 @@ beforeAll(async () => {
   broker = `localhost:${port}`;
   await supervisor.start({
     ...{ name: 'kafka', layer: 'engines', command: 'java', args: [...java, 'kafka.Kafka', properties] },
-    ready: async () => (await busOf({}).lag('nobody', 'nothing').catch((error: { type?: string }) => error.type)) === 'UNKNOWN_TOPIC_OR_PARTITION',
+    ready: async () =>
+      (await busOf({})
+        .lag('nobody', 'nothing')
+        .catch((error: { type?: string }) => error.type)) === 'UNKNOWN_TOPIC_OR_PARTITION',
     ...{ readyWithinMs: 180_000, stopWithinMs: 10_000 },
   });
 }, 300_000);

@@ -43,7 +43,9 @@ await runCommand(async () => {
   }
   const keys = given['keys-from'] === undefined ? undefined : await openBackup(fromCaller(given['keys-from']), { kind: 'keys' });
   await using stack = new AsyncDisposableStack();
-  const client = patientClient(needed(given['mongodb-url'] ?? process.env.MONGODB_URL, '--mongodb-url is missing: the server to restore to'));
+  const client = patientClient(
+    needed(given['mongodb-url'] ?? process.env.MONGODB_URL, '--mongodb-url is missing: the server to restore to'),
+  );
   stack.defer(() => client.close());
   return given.from === undefined ? restoreKeysOnly(client, keys, given) : restoreData(client, given.from, keys, given);
 });
