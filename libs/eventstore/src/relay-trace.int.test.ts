@@ -11,7 +11,7 @@ import {
   until,
 } from '@biz/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createEventStore, createRelay, type EventStore, publishSpans, publishTo, type RelayOptions } from './index.ts';
+import { createEventStore, createOutbox, createRelay, type EventStore, publishSpans, publishTo, type RelayOptions } from './index.ts';
 import { draft, things } from './testing.ts';
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -140,6 +140,27 @@ describe('with telemetry on', () => {
     await arrived([await append(newTrace())]);
     await ended('relay publish', 1);
     expect(named('relay publish')).toHaveLength(1);
+  });
+
+  it('the insert of an outbox is part of the trace of its event, and of nobody else’s', async () => {
+    await using outbox = await createOutbox({
+      ...{ db: database.db, collection: 'own', producer: bus.producer(), topic, environment: 'test', keepDays: 1, log: silent, pollMs: 20 },
+      identity: { service: 'thing_service', instance: randomUUID() },
+    });
+    const own = (trace_id: string) => ({
+      ...{ type: 'thing.seen', entity_type: 'thing', action_type: 'new' as const, company_id: 'c1', data: {} },
+      context: {
+        ...{ actor: { id: 'u1', type: 'user' as const }, role: 'user', ip: '203.0.113.9' },
+        ...{ trace_id, traceparent: `00-${trace_id}-${span_id}-01` },
+      },
+    });
+    const traces = [newTrace(), newTrace(), newTrace()];
+    await Promise.all(traces.map((trace) => outbox.append([own(trace)])));
+    const [alone, together] = named('outbox append');
+    expect(alone?.spanContext().traceId).toBe(traces[0]);
+    expect(together?.parentSpanContext).toBeUndefined();
+    expect(together?.links.map(({ context }) => context.traceId)).toEqual(traces.slice(1));
+    await ended(`send ${topic}`, 3);
   });
 
   it('tells how much it delivered, what failed, what waits and for how long', async () => {
