@@ -43,7 +43,7 @@ describe.skipIf(render === undefined)('the manifests (kustomize needs Go, kubect
     }
   }, firstTime);
 
-  test.each(overlays)('of %s are what Kubernetes and the operators take', async (overlay) => {
+  test.each(overlays)('of %s are what Kubernetes and the operators take', { timeout: firstTime }, async (overlay) => {
     const file = join(folder.folder, `${overlay}.yaml`);
     writeFileSync(file, rendered[overlay]?.text ?? '');
     expect(await check(file)).toEqual([]);
@@ -53,7 +53,7 @@ describe.skipIf(render === undefined)('the manifests (kustomize needs Go, kubect
     expect(of(overlay).all.every(({ kind, metadata }) => kind === 'Namespace' || metadata.namespace === 'biz-retail')).toBe(true);
   });
 
-  test('a manifest with a fault is named', async () => {
+  test('a manifest with a fault is named', { timeout: firstTime }, async () => {
     const file = join(folder.folder, 'faulty.yaml');
     writeFileSync(file, rendered.production?.text.replace('readOnlyRootFilesystem', 'readOnlyRootFileSystem') ?? '');
     expect(await check(file)).toEqual([expect.stringContaining('readOnlyRootFileSystem')]);
