@@ -143,7 +143,7 @@ async function prepare({ layout, gatewayPort, instances }: PlanOptions, engines:
     kafkaBrokers: engines.kafka.address,
     smtpUrl: engines.mail.address,
     otlpEndpoint: telemetry.otlpEndpoint,
-    tracesUrl: telemetry.elasticsearchUrl,
+    traces: tracesSettings(telemetry),
     keycloak: { url: engines.keycloak.address, realm: REALM, identitySecretFile: identity, gatewaySecretFile: login },
     sessionKeyFile: process.env.SESSION_KEY_FILE || sessionKey.file,
     webhookKeyFile: process.env.WEBHOOK_KEY_FILE || webhookKey.file,
@@ -169,6 +169,11 @@ async function flagSettings(layout: Layout): Promise<Record<string, string>> {
   if (settings.FLAGS_FILE || settings.FLAGD_ADDRESS) return settings;
   await ensureFlags(layout.flags);
   return { FLAGS_FILE: layout.flags, ...settings };
+}
+
+/** An Elasticsearch of our own takes nothing but its address. */
+function tracesSettings({ elasticsearchUrl }: Telemetry): Record<string, string> {
+  return elasticsearchUrl ? { ...given(/^(ELASTICSEARCH|TRACES?)_/), ELASTICSEARCH_URL: elasticsearchUrl } : {};
 }
 
 /** Variables of these names that the start was given. */
