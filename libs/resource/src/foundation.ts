@@ -90,8 +90,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     keyring,
     environment: config.ENVIRONMENT,
     tls,
-    react: ({ deliver: react, ...rest }) =>
-      relay({ ...rest, deliver: (batch, ...given) => react(batch.map(store.upcast), ...given) }),
+    react: ({ deliver: react, ...rest }) => relay({ ...rest, deliver: (batch, ...given) => react(batch.map(store.upcast), ...given) }),
     use: (part) => closing.use(part),
     serve: (services, handlers) =>
       orDispose(closing, async () => {
