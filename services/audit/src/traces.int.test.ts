@@ -167,7 +167,7 @@ test('a store that is away, or hangs, is unavailable in time, and all else goes 
       code: 'unavailable',
       message: 'The trace store is away; try again in a moment.',
     });
-    expect(await ask('ListRecords', {}, auditorA)).toEqual({ next_page_token: '' });
+    expect(await ask('ListRecords', { event_type: 'card.created' }, auditorA)).toEqual({ next_page_token: '' });
   }
   silent.closeAllConnections();
   silent.close();
