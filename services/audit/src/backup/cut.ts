@@ -46,10 +46,17 @@ export async function takeCut(collections: Collections, options: CutOptions): Pr
   await awaitSigned(collections, options.signedWithinMs ?? SIGNED_WITHIN_MS);
   for (const until = performance.now() + (options.closedWithinMs ?? CLOSED_WITHIN_MS); ; await pause(LOOK_MS)) {
     const at = new Date();
-    const logs = await newestSigned(collections, options.keys);
+    const { logs, unsigned } = await newestSigned(collections, options.keys);
+    const late = performance.now() > until;
+    if (unsigned !== undefined) {
+      // a log's first checkpoint comes a moment after its first record
+      if (late)
+        throw new BackupFault(`The log ${unsigned} was never signed: does the audit run, and may it write to its file of checkpoints?`);
+      continue;
+    }
     const { beyond, torn } = await look(collections, logs);
     if (torn === undefined) return { at, logs, beyond };
-    if (performance.now() > until) {
+    if (late) {
       throw new BackupFault(
         `No moment was found in which all versions of every entity are signed: ${torn} has one that is not, before one that is. Do the audit's consumers run? Try again`,
       );
@@ -66,17 +73,16 @@ async function awaitSigned(collections: Collections, withinMs: number): Promise<
   }
 }
 
-async function newestSigned(collections: Collections, keys: LogKeys): Promise<CutLog[]> {
+/** The newest checkpoint of each log, and a log that has none. */
+async function newestSigned(collections: Collections, keys: LogKeys): Promise<{ logs: CutLog[]; unsigned: string | undefined }> {
   const sizes = await collections.logs.find({ size: { $gt: 0 } }, { projection: { size: 1 } }).toArray();
-  return Promise.all(
-    sizes
-      .toSorted((one, other) => (one._id < other._id ? -1 : 1))
-      .map(async ({ _id }) => {
-        const newest = await checkpointOf(collections, _id);
-        if (newest === undefined) throw new BackupFault(`The log ${_id} was never signed: is the audit's process running?`);
-        return cutLogOf(newest, keys);
-      }),
-  );
+  const logs: CutLog[] = [];
+  for (const { _id } of sizes.toSorted((one, other) => (one._id < other._id ? -1 : 1))) {
+    const newest = await checkpointOf(collections, _id);
+    if (newest === undefined) return { logs, unsigned: _id };
+    logs.push(cutLogOf(newest, keys));
+  }
+  return { logs, unsigned: undefined };
 }
 
 /** What is signed counts, not what the document says beside it. */

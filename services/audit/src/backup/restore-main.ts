@@ -47,7 +47,8 @@ await runCommand(async () => {
     needed(given['mongodb-url'] ?? process.env.MONGODB_URL, '--mongodb-url is missing: the server to restore to'),
   );
   stack.defer(() => client.close());
-  return given.from === undefined ? restoreKeysOnly(client, keys, given) : restoreData(client, given.from, keys, given);
+  // awaited here: the client is closed at the end of this block
+  return await (given.from === undefined ? restoreKeysOnly(client, keys, given) : restoreData(client, given.from, keys, given));
 });
 
 type Given = ReturnType<typeof read>;
