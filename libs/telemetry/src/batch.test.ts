@@ -93,6 +93,7 @@ describe('with telemetry on', () => {
       '',
       '550e8400-e29b-41d4-a716-446655440000',
       traceparent(0, '00'),
+      traceparent(0, '02'),
       `00-${'0'.repeat(32)}-${span_id}-01`,
       traceparent(0).toUpperCase(),
       `${traceparent(0)}-x`,
