@@ -34,7 +34,7 @@ const offForCompany = fileOf({
   targeting: { if: [{ in: [{ var: 'company_id' }, [company]] }, 'off', 'on'] },
 });
 
-describe('a flag', () => {
+describe('a flag', { timeout: 60_000 }, () => {
   it('has its default when no flag service is named', async () => {
     await using none = await opened({});
     expect(await none.flags.ask(key, { company_id: company })).toEqual({ on: true, variant: undefined, reason: 'DEFAULT' });
@@ -66,6 +66,7 @@ describe('a flag', () => {
   it.each([
     ['half written', offForCompany.slice(0, -20)],
     ['not of flagd’s schema', JSON.stringify({ flags: { [key]: { state: 'MAYBE', variants: { on: true } } } })],
+    ['of variants of two types', fileOf({ defaultVariant: 'on', variants: { on: true, off: 'no' } })],
     ['with a default that is no variant', fileOf({ defaultVariant: 'perhaps' })],
     ['empty', ''],
   ])('keeps its last good value when the file is %s, which is said once', async (name, text) => {
