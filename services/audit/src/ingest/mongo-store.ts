@@ -113,7 +113,10 @@ export async function insertOnce<T extends { _id: string }>(collection: Collecti
   await insertMissing(collection, documents, false);
 }
 
-/** Updates the rows that are there and inserts the others; a row that somebody else inserted meanwhile is updated after all. */
+/**
+ * Updates the rows that are there and inserts the others; a row that somebody else inserted meanwhile is updated after all, whether before or
+ * after it was looked for. Updates are repeated then, which changes nothing more.
+ */
 async function upsertEach<T extends { _id: string }, Row extends { _id: string }>(
   collection: Collection<T>,
   rows: readonly Row[],
@@ -121,7 +124,8 @@ async function upsertEach<T extends { _id: string }, Row extends { _id: string }
 ): Promise<void> {
   const plain = collection as unknown as Collection<{ _id: string }>;
   for (let left = rows; left.length > 0; ) {
-    if ((await updateEach(plain, left, values, set)) === left.length) {
+    const updated = await updateEach(plain, left, values, set);
+    if (updated === left.length) {
       return;
     }
     const present = new Set(
@@ -129,7 +133,9 @@ async function upsertEach<T extends { _id: string }, Row extends { _id: string }
     );
     const missing = left.filter(({ _id }) => !present.has(_id));
     const taken = new Set((await insertMissing(collection, missing.map(create), false)).map(({ _id }) => _id));
-    left = missing.filter(({ _id }) => taken.has(_id));
+    // More are there than were updated: one of them came in between, and which is not known.
+    const late = present.size > updated ? left.filter(({ _id }) => present.has(_id)) : [];
+    left = [...late, ...missing.filter(({ _id }) => taken.has(_id))];
   }
 }
 
