@@ -21,8 +21,8 @@ export type Http = { readonly origin: string; readonly dispatcher: Dispatcher; r
  */
 export async function benchMutation(fleet: LaunchedFleet, report: Report): Promise<void> {
   const run = await fleet.run();
-  const admin = await clientOf(run, 'admin-a');
-  const auditor = await clientOf(run, 'auditor-a');
+  await using admin = await clientOf(run, 'admin-a');
+  await using auditor = await clientOf(run, 'auditor-a');
 
   await inTurns(warmUp, () => create(admin));
   const started = performance.now();
@@ -42,10 +42,11 @@ export async function benchMutation(fleet: LaunchedFleet, report: Report): Promi
   report.add('201 to visible in the audit p99', percentile(visible, 0.99), 'ms', { spread: `${inFlight} in flight, ${followed} writes` });
 }
 
-/** A client of the fleet's gateway with a user's token, and connections of its own. */
-export async function clientOf(run: RunFile, username: string): Promise<Http> {
+/** A client of the fleet's gateway with a user's token, and connections of its own until it is disposed. */
+export async function clientOf(run: RunFile, username: string): Promise<Http & AsyncDisposable> {
   const dispatcher = new Agent({ connect: { ca: readFileSync(run.ca_file) }, connections: inFlight, pipelining: 1 });
-  return { origin: run.gateway, dispatcher, headers: { authorization: `Bearer ${await token(run, username)}` } };
+  const headers = { authorization: `Bearer ${await token(run, username)}` };
+  return { origin: run.gateway, dispatcher, headers, [Symbol.asyncDispose]: () => dispatcher.close() };
 }
 
 let count = 0;

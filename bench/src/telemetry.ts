@@ -3,19 +3,18 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type LaunchedFleet, launchFleet } from '@biz/local';
 import { processorTime } from './cpu.ts';
-import { clientOf, create, type Http, inFlight, inTurns, seenInAudit, timed } from './mutation.ts';
+import { clientOf, create, inFlight, inTurns, seenInAudit, timed } from './mutation.ts';
 import { percentile, type Report } from './report.ts';
 
 /** Pairs of rounds, one with and one without telemetry, by turns; and requests of each. */
-const pairs = 7;
-const perRound = 600;
+const pairs = Number(process.env.BENCH_ROUNDS ?? 7);
+const perRound = 400;
 const warmUp = 600;
 
 /** What is told of a round leaves within this time (spans every 2 s), in milliseconds. */
 const tellingMs = 3_000;
 
 type Round = { readonly p50: number; readonly rate: number; readonly cpu: number };
-type Side = { readonly fleet: LaunchedFleet; readonly admin: Http; readonly auditor: Http };
 
 /**
  * What telemetry costs a mutation: two fleets side by side, one with everything recorded and sent to a sink that only reads, one without,
@@ -25,16 +24,19 @@ export async function benchTelemetry(report: Report): Promise<void> {
   await using sink = await startSink();
   await using on = await launchFleet({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url } });
   await using off = await launchFleet({ env: { OTEL_SDK_DISABLED: 'true' } });
-  const [withIt, without] = [await sideOf(on), await sideOf(off)];
-  for (const { admin } of [withIt, without]) await inTurns(warmUp, () => create(admin));
+  for (const fleet of [on, off]) {
+    await using admin = await clientOf(await fleet.run(), 'admin-a');
+    await inTurns(warmUp, () => create(admin));
+  }
   const rounds: { on: Round; off: Round }[] = [];
   for (let pair = 0; pair < pairs; pair += 1) {
     // whoever is second meets what the first one left: they take turns in that, too
-    if (pair % 2 === 0) rounds.push({ on: await round(withIt), off: await round(without) });
-    else {
-      const first = await round(without);
-      rounds.push({ off: first, on: await round(withIt) });
+    const measured: Partial<Record<'on' | 'off', Round>> = {};
+    for (const side of pair % 2 === 0 ? (['on', 'off'] as const) : (['off', 'on'] as const)) {
+      measured[side] = await round(side === 'on' ? on : off);
     }
+    rounds.push(measured as { on: Round; off: Round });
+    console.log(`pair ${pair + 1} of ${pairs}: ${JSON.stringify(measured)}`);
   }
   if (sink.bytes === 0) throw new Error('No telemetry arrived.');
   const spread = `median of ${pairs} pairs of ${perRound} requests, ${inFlight} in flight`;
@@ -61,13 +63,11 @@ export async function benchTelemetry(report: Report): Promise<void> {
   }
 }
 
-async function sideOf(fleet: LaunchedFleet): Promise<Side> {
-  const run = await fleet.run();
-  return { fleet, admin: await clientOf(run, 'admin-a'), auditor: await clientOf(run, 'auditor-a') };
-}
-
 /** One round, until the audit has its last record and what was told of it has left. */
-async function round({ fleet, admin, auditor }: Side): Promise<Round> {
+async function round(fleet: LaunchedFleet): Promise<Round> {
+  const run = await fleet.run();
+  await using admin = await clientOf(run, 'admin-a'); // anew: a token is good for five minutes
+  await using auditor = await clientOf(run, 'auditor-a');
   const before = processorTime(fleet);
   const started = performance.now();
   let last = '';
