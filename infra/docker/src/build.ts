@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readFile, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
@@ -22,7 +23,8 @@ export function createBuilder({ folder, context, say }: BuilderOptions): (args: 
     const stage = stages.find((candidate) => candidate.name === name);
     if (!stage) throw new Error(`the Dockerfile has no stage ${name}`);
     const key = JSON.stringify([name, dependsOnArguments(stage) ? args : {}]);
-    const made = done.get(key) ?? perform(stage, args, join(folder, `${name}-${done.size}`));
+    const made =
+      done.get(key) ?? perform(stage, args, join(folder, `${name}-${createHash('sha256').update(key).digest('hex').slice(0, 8)}`));
     done.set(key, made);
     return made;
   };
@@ -31,15 +33,18 @@ export function createBuilder({ folder, context, say }: BuilderOptions): (args: 
     steps.some(({ kind }) => kind === 'ARG') ||
     stages.some((other) => (other.name === base || steps.some(({ from }) => from === other.name)) && dependsOnArguments(other));
   const perform = async (stage: Stage, args: Record<string, string>, root: string): Promise<State> => {
+    const kept = await readFile(`${root}.json`, 'utf8').catch(() => undefined);
+    if (kept !== undefined) return JSON.parse(kept) as State;
     await rm(root, { recursive: true, force: true });
     await mkdir(root, { recursive: true });
     const state: State = { root, workdir: '/', env: {}, values: {} };
     const base = stages.some(({ name }) => name === stage.base) ? await make(stage.base, args) : undefined;
     if (base) {
-      await run('cp', ['-a', '--reflink=auto', `${base.root}/.`, root]);
+      await run('cp', ['-al', `${base.root}/.`, root]); // a stage adds files, and replaces none in place
       Object.assign(state, { workdir: base.workdir, env: { ...base.env }, values: { ...base.values } });
     }
     for (const step of stage.steps) await execute(step, state, args);
+    await writeFile(`${root}.json`, JSON.stringify(state));
     return state;
   };
   const execute = async (step: Step, state: State, args: Record<string, string>): Promise<void> => {
@@ -107,7 +112,7 @@ export interface Built {
 }
 
 interface BuilderOptions {
-  /** Holds a folder for each stage. */
+  /** Holds a folder for each stage; one that a former run finished is not made again. */
   folder: string;
   /** What Docker is given: the repository. */
   context: string;

@@ -14,10 +14,11 @@ const { values } = parseArgs({
   options: {
     context: { type: 'string', default: repository },
     keep: { type: 'boolean', default: false },
+    folder: { type: 'string' },
     build: { type: 'boolean', default: false },
   },
 });
-const folder = await mkdtemp(join(tmpdir(), 'biz-images-'));
+const folder = values.folder ?? (await mkdtemp(join(tmpdir(), 'biz-images-')));
 const running: Container[] = [];
 
 try {
@@ -27,7 +28,7 @@ try {
 } finally {
   for (const { child } of running) child.kill('SIGTERM');
   await Promise.all(running.map(({ ended }) => ended));
-  if (values.keep) console.log(`Left as it is: ${folder}`);
+  if (values.keep || values.folder) console.log(`Left as it is: ${folder}`);
   else await rm(folder, { recursive: true, force: true });
 }
 
@@ -35,15 +36,18 @@ try {
 async function buildImages(all: Record<string, ComposeService>): Promise<Map<string, Built>> {
   const build = createBuilder({ folder: join(folder, 'stages'), context: values.context, say: (line) => console.log(`  ${line}`) });
   const images = new Map<string, Built>();
-  for (const { image, build: wanted } of Object.values(all)) {
-    if (wanted === undefined) continue;
+  const wanted = Object.values(all).flatMap(({ image, build: { args } = {} }) => (args ? [{ image, args }] : []));
+  const make = async ({ image, args }: { image: string; args: Record<string, string> }) => {
     const started = performance.now();
-    const built = await build(wanted.args);
+    const built = await build(args);
     images.set(image, built);
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     const [total, packages] = await Promise.all([sizeOf(join(built.root, 'app')), sizeOf(join(built.root, 'app', 'node_modules'))]);
     console.log(`${image}: made in ${seconds} s, ${total} MB, of which packages ${packages} MB`);
-  }
+  };
+  const [first, ...others] = wanted;
+  if (first) await make(first);
+  await Promise.all(others.map(make)); // what all share is there
   return images;
 }
 

@@ -1,4 +1,4 @@
-import { type IndexPattern, dataView } from './objects.ts';
+import { dataView, type IndexPattern } from './objects.ts';
 
 /** What can be searched: telemetry's data streams (infra/otel), and the security service's index. */
 export const views = {
