@@ -167,6 +167,8 @@ describe('a backup that was taken while everything wrote', () => {
     expect(size).toBeGreaterThan(50);
     expect(size).toBeLessThan(before.size);
     expect(taken.gaps).toEqual([]);
+    expect(taken.documents).toBeGreaterThan(size);
+    expect(taken.bytes).toBeGreaterThan(size * 500);
   });
 
   it('opens nothing: what is personal is in it only sealed, and no key at all', async () => {

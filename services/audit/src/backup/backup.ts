@@ -69,7 +69,7 @@ export async function takeBackup(options: BackupOptions): Promise<BackupResult> 
       : rawDocuments(collection);
     await writer.collection(
       { ...place, indexes: await indexesOf(collection) },
-      progress(`${place.database}.${place.collection}`, documents),
+      progress.pass(`${place.database}.${place.collection}`, documents),
     );
   }
   const sizes = new Map(cut.logs.map(({ log_id, size }) => [log_id, size]));
@@ -85,7 +85,7 @@ export async function takeBackup(options: BackupOptions): Promise<BackupResult> 
     beyond: cut.beyond,
   };
   const digest = await writer.finish({ ...about });
-  return { id: writer.id, digest, about, documents: progress.documents, bytes: progress.bytes, gaps };
+  return { id: writer.id, digest, about, ...progress.sum, gaps };
 }
 
 async function writeRecords(writer: BackupWriter, audit: Db, logs: Cut['logs'], progress: Counted): Promise<About['logs']> {
@@ -103,7 +103,7 @@ async function writeRecords(writer: BackupWriter, audit: Db, logs: Cut['logs'], 
   }
   await writer.collection(
     { database: audit.databaseName, collection: 'records', indexes: await indexesOf(records) },
-    progress('audit records', all()),
+    progress.pass('audit records', all()),
   );
   return done;
 }
@@ -119,7 +119,7 @@ async function writeCheckpoints(writer: BackupWriter, audit: Db, logs: Cut['logs
       yield* rawDocuments(checkpoints, { filter: { _id: { $gte: checkpointId(log_id, 0), $lte: checkpointId(log_id, size) } } as object });
     }
   }
-  await writer.collection({ database: audit.databaseName, collection: 'checkpoints', indexes: [] }, progress('checkpoints', all()));
+  await writer.collection({ database: audit.databaseName, collection: 'checkpoints', indexes: [] }, progress.pass('checkpoints', all()));
 }
 
 async function placesIn(client: MongoClient, databases: readonly string[]): Promise<Place[]> {
@@ -157,12 +157,5 @@ function counted(onProgress: (text: string) => void) {
       yield document;
     }
   }
-  return Object.assign(pass, {
-    get documents() {
-      return sum.documents;
-    },
-    get bytes() {
-      return sum.bytes;
-    },
-  });
+  return { pass, sum };
 }
