@@ -1,10 +1,10 @@
-// Three brokers, two processes of each service, one gateway: what one machine alone cannot show. A fleet of its own, since its brokers and
-// processes are killed, and held down.
+// Three brokers, two processes of each service, one gateway: what one process alone cannot show. A fleet of its own, since its brokers and
+// processes are killed, and held down; BIZ_FLEET_DIR of a fleet that is such a cluster is used as it is.
 import { execFile } from 'node:child_process';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { launchFleet } from '@biz/local';
+import { launchFleet, type RunFile } from '@biz/local';
 import { until } from '@biz/testing';
 import { MongoClient } from 'mongodb';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -21,10 +21,10 @@ const opened = new AsyncDisposableStack();
 let mongo: MongoClient;
 
 beforeAll(async () => {
-  const given = process.env.BIZ_FLEET_DIR ? currentRun() : undefined;
-  if (given?.services.audit?.instances.length !== 2 || given.kafka_brokers.split(',').length !== 3) {
+  const main = currentRun();
+  if (main.services.audit?.instances.length !== 2 || main.kafka_brokers.split(',').length !== 3) {
     const args = ['--no-tour', '--brokers', '3', '--instances', '2'];
-    const fleet = opened.use(await launchFleet({ args, env: { OTEL_SDK_DISABLED: 'true' } }));
+    const fleet = opened.use(await launchFleet({ args, env: sharing(main) }));
     useFleet(fleet.folder);
   }
   mongo = opened.adopt(await new MongoClient(currentRun().mongodb_url).connect(), (client) => client.close());
@@ -37,6 +37,15 @@ afterEach(async () => {
   await load?.stop();
   load = undefined;
 });
+
+/** Keycloak and the mail catcher are those of the fleet that runs already: the machine has enough to do. */
+function sharing({ keycloak_url, smtp_url }: RunFile): Record<string, string> {
+  const secret = (name: string) => join(localDir(), 'keys', name);
+  return {
+    ...{ KEYCLOAK_URL: keycloak_url, SMTP_URL: smtp_url ?? '', OTEL_SDK_DISABLED: 'true' },
+    ...{ KEYCLOAK_CLIENT_SECRET_FILE: secret('identity-client'), OIDC_CLIENT_SECRET_FILE: secret('gateway-client') },
+  };
+}
 
 /** Load that has begun to flow. */
 async function underLoad(options: Parameters<typeof startLoad>[0]): Promise<Load> {
