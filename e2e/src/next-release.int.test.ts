@@ -101,7 +101,7 @@ const published = () =>
     what: 'every event published',
   });
 
-test('the next release runs beside this one, on the same data, and can be taken back', { timeout: 240_000 }, async () => {
+test('the next release runs beside this one, on the same data, and can be taken back', { timeout: 600_000 }, async () => {
   await start(thisRelease, 'audit');
   const oldProcess = await start(thisRelease, 'cost-center');
   const old = client(thisRelease, oldProcess);
