@@ -1,10 +1,11 @@
-// `npm run bench [name …]`: every benchmark, or those named (tree, access, fleet, consumer, store, telemetry). Each prints its figures beside their floors and all go to results.json.
+// `npm run bench [name …]`: every benchmark, or those named (tree, access, fleet, consumer, store, restore, telemetry). Each prints its figures beside their floors and all go to results.json.
 import { launchFleet } from '@biz/local';
 import { benchAccess } from './access.ts';
 import { benchAuditConsumer } from './audit-consumer.ts';
 import { benchMemory } from './memory.ts';
 import { benchMutation } from './mutation.ts';
 import { Report } from './report.ts';
+import { benchRestore } from './restore.ts';
 import { benchAuditStore } from './store/bench.ts';
 import { benchTelemetry } from './telemetry.ts';
 import { benchTree } from './tree.ts';
@@ -15,7 +16,7 @@ const wanted = (name: string) => named.length === 0 || named.includes(name);
 
 if (wanted('tree')) benchTree(report);
 if (wanted('access')) await benchAccess(report);
-if (['fleet', 'consumer', 'store'].some(wanted)) await benchOnFleet();
+if (['fleet', 'consumer', 'store', 'restore'].some(wanted)) await benchOnFleet();
 if (wanted('telemetry')) await benchTelemetry(report);
 report.write();
 
@@ -32,4 +33,5 @@ async function benchOnFleet(): Promise<void> {
   const { mongodb_url: mongodbUrl, kafka_brokers } = await fleet.run();
   if (wanted('consumer')) await benchAuditConsumer({ mongodbUrl, kafkaBrokers: kafka_brokers.split(',') }, report);
   if (wanted('store')) await benchAuditStore({ mongodbUrl }, report);
+  if (wanted('restore')) await benchRestore({ mongodbUrl }, report);
 }

@@ -34,6 +34,7 @@ async function main(): Promise<number> {
   await using stack = new AsyncDisposableStack();
   // throws when the fleet of this clone runs
   const supervisor = stack.use(await createSupervisor({ folders: layout, say: () => undefined }));
+  if (given.offsetsOnly && given.from !== undefined) return await replay(supervisor, given.from, given.only);
   const server = await started(supervisor, await locate(mongodb));
   const args = [...(await defaults()), ...given.passed];
   // not among the arguments, which every user of a machine sees: a URL may hold a password
@@ -42,24 +43,29 @@ async function main(): Promise<number> {
   const { manifest } = await openBackup(given.from);
   const databases = given.only ?? [...new Set(manifest.collections.map(({ database }) => database))];
   const worst = await foldEvents(server.address, databases);
-  if (given.replayTopic) {
-    const { address } = await started(supervisor, await locate(kafka));
-    await ensureTopics(address);
-    const groups = services.filter((service) => databases.includes(databaseOf(service))).map(({ name }) => name);
-    await replayTopic({
-      brokers: address,
-      about: manifest.about as unknown as AuditAbout,
-      exact: AUDIT,
-      groups,
-      print: (line) => console.log(line),
-    });
-  }
+  if (given.replayTopic) await replay(supervisor, given.from, databases);
   console.log(
     worst === 0
       ? 'Restored. Next: npm start, then npm run verify'
       : 'Restored, but not everything could be made from its events: see above',
   );
   return worst;
+}
+
+/** Consumers of the topic begin where the backup ends. */
+async function replay(supervisor: Supervisor, from: string, only: readonly string[] | undefined): Promise<number> {
+  const { manifest } = await openBackup(from, { kind: 'data' });
+  const { address } = await started(supervisor, await locate(kafka));
+  await ensureTopics(address);
+  const groups = services.filter((service) => only === undefined || only.includes(databaseOf(service))).map(({ name }) => name);
+  await replayTopic({
+    brokers: address,
+    about: manifest.about as unknown as AuditAbout,
+    exact: AUDIT,
+    groups,
+    print: (line) => console.log(line),
+  });
+  return 0;
 }
 
 /** Options that are ours; all others go on to the audit's command. */
@@ -73,6 +79,7 @@ function read(args: string[]) {
       'keys-from': { type: 'string' },
       only: { type: 'string' },
       'replay-topic': { type: 'boolean' },
+      'offsets-only': { type: 'boolean' },
       help: { type: 'boolean' },
     },
   });
@@ -83,6 +90,7 @@ function read(args: string[]) {
     keysFrom: path(values['keys-from']),
     only: typeof values.only === 'string' ? values.only.split(',') : undefined,
     replayTopic: values['replay-topic'] === true,
+    offsetsOnly: values['offsets-only'] === true,
     help: values.help === true,
     passed: replay === undefined ? args : args.toSpliced(replay.index, 1),
   };

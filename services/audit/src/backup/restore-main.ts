@@ -23,7 +23,7 @@ const usage = `usage: npm run restore -- --from DIR [--keys-from DIR] [--only A,
   --erased F,G          lists of destroyed keys (erased.jsonl) of later backups: they stay destroyed
   --set-aside           checkpoints kept outside are ahead of the backup: keep them under another name, with --by NAME and --reason TEXT
   --key KEY             who must have signed the checkpoints, as npm run verify takes it
-  --replay-topic        (npm run restore) consumers read again what the topic got since the backup
+  --replay-topic        (npm run restore) consumers read again what the topic got since the backup; --offsets-only does nothing else
   --origin PREFIX       what the logs are called, when the key is bare (biz-retail.local/audit)
   --mongodb-url URL     the server (or MONGODB_URL: arguments are seen by every user of a machine)
   --checkpoint-file F   where the audit keeps its checkpoints outside the database
