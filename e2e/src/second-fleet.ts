@@ -13,9 +13,10 @@ import { currentRun } from './fleet.ts';
 
 /** Engines of other tests are not for it; people log in at the Keycloak of the fleet under test, which is no part of what is lost. */
 const elsewhere = Object.fromEntries(
-  ['MONGODB_URL', 'KAFKA_BROKERS', 'SMTP_URL', 'ELASTICSEARCH_URL', 'POSTGRESQL_URL', 'OTEL_EXPORTER_OTLP_ENDPOINT'].map(
-    (name) => [name, ''],
-  ),
+  ['MONGODB_URL', 'KAFKA_BROKERS', 'SMTP_URL', 'ELASTICSEARCH_URL', 'POSTGRESQL_URL', 'OTEL_EXPORTER_OTLP_ENDPOINT'].map((name) => [
+    name,
+    '',
+  ]),
 );
 const LONGEST_START_MS = 5 * 60_000;
 
@@ -70,7 +71,14 @@ function killTree(pid: number): void {
 function bootstrap(folder: string, args: readonly string[]): ChildProcess {
   return spawn(process.execPath, [join('infra', 'local', 'bootstrap.mjs'), ...args], {
     cwd: repository,
-    env: { ...process.env, ...elsewhere, KEYCLOAK_URL: currentRun().keycloak_url, BIZ_LOCAL_DIR: folder, RECONCILE_EVERY_SECONDS: '2', RECONCILE_GRACE_SECONDS: '2' },
+    env: {
+      ...process.env,
+      ...elsewhere,
+      KEYCLOAK_URL: currentRun().keycloak_url,
+      BIZ_LOCAL_DIR: folder,
+      RECONCILE_EVERY_SECONDS: '2',
+      RECONCILE_GRACE_SECONDS: '2',
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
