@@ -238,7 +238,15 @@ describe('a read that is streamed', () => {
 describe('of the methods', () => {
   it('those that show records are reads; proofs and changes are not', () => {
     const unread = methods.filter((method) => !isRead(method) && method.http?.verb === 'get').map(({ name }) => name);
-    const known = ['ListLogs', 'GetCheckpoint', 'GetConsistencyProof', 'GetRecordProof', 'GetVerificationKey', 'GetVerification', 'GetTrace'];
+    const known = [
+      'ListLogs',
+      'GetCheckpoint',
+      'GetConsistencyProof',
+      'GetRecordProof',
+      'GetVerificationKey',
+      'GetVerification',
+      'GetTrace',
+    ];
     expect(known).toEqual(expect.arrayContaining(unread));
     expect(methods.filter(isRead).map(({ name }) => name)).toEqual(
       expect.arrayContaining(['ListRecords', 'GetRecord', 'GetEntityHistory', 'LookupOwnership', 'GetOwnership', 'ListOwnershipRecords']),
