@@ -7,14 +7,9 @@ import { TILE_WIDTH } from '@biz/merkle';
 import kafkajs from 'kafkajs';
 import { MongoClient } from 'mongodb';
 import { BATCH, CONCURRENCY, consumerRate, ENVELOPES, FETCH_BYTES, silent, timed } from './consumer-rate.ts';
-import type { Report } from './report.ts';
+import type { Engines, Report } from './report.ts';
 import { benchTelemetryCost } from './telemetry-cost.ts';
 import { benchLeaves } from './tree.ts';
-
-export interface Engines {
-  mongodbUrl: string;
-  kafkaBrokers: string[];
-}
 
 const BYTES = 700;
 const PARTITIONS = 6;

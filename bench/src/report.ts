@@ -17,6 +17,12 @@ export type Figure = {
 
 const file = join(import.meta.dirname, '../results.json');
 
+/** Engines that a benchmark works on, beside the fleet. */
+export interface Engines {
+  mongodbUrl: string;
+  kafkaBrokers: string[];
+}
+
 /** Collects figures, prints each as it comes, writes `bench/results.json` at the end. */
 export class Report {
   readonly #figures: Figure[] = [];

@@ -4,9 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Engines } from './audit-consumer.ts';
 import type { Rate } from './consumer-rate.ts';
-import { percentile, type Report } from './report.ts';
+import { type Engines, percentile, type Report } from './report.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 

@@ -1,5 +1,5 @@
 export { createBus } from './bus.ts';
-export { headerText } from './header.ts';
+export { headerText, processAttributes } from './header.ts';
 export type {
   Batch,
   Bus,

@@ -1,4 +1,4 @@
-import { askedOnce, counter, errorType, gauge, histogram } from '@biz/telemetry';
+import { askedOnce, counter, gauge, histogram, timed } from '@biz/telemetry';
 import type { Batch, Lag } from './types.ts';
 
 const durations = histogram('messaging.process.duration');
@@ -8,15 +8,7 @@ const sizes = histogram('biz.consumer.batch.size');
 /** Counts and times the work on one batch. */
 export async function measured(groupId: string, { topic, messages }: Batch, work: () => Promise<void>): Promise<void> {
   const labels = { 'messaging.destination.name': topic, 'messaging.consumer.group.name': groupId };
-  const begun = performance.now();
-  const seconds = () => (performance.now() - begun) / 1_000;
-  try {
-    await work();
-  } catch (error) {
-    durations.record(seconds(), { ...labels, 'error.type': errorType(error) });
-    throw error;
-  }
-  durations.record(seconds(), labels);
+  await timed(durations, labels, work);
   consumed.add(messages.length, labels);
   sizes.record(messages.length, labels);
 }

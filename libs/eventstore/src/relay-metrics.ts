@@ -1,4 +1,4 @@
-import { askedOnce, counter, errorType, gauge, histogram } from '@biz/telemetry';
+import { askedOnce, counter, gauge, histogram, timed } from '@biz/telemetry';
 
 const relayed = counter('biz.relay.events');
 const durations = histogram('biz.relay.batch.duration');
@@ -7,17 +7,9 @@ const sizes = histogram('biz.relay.batch.size');
 /** Counts and times the delivery of one batch. */
 export async function measured(relay: string, size: number, work: () => Promise<void>): Promise<void> {
   const labels = { 'biz.relay': relay };
-  const begun = performance.now();
-  const seconds = () => (performance.now() - begun) / 1_000;
-  try {
-    await work();
-  } catch (error) {
-    durations.record(seconds(), { ...labels, 'error.type': errorType(error) });
-    throw error;
-  }
+  await timed(durations, labels, work);
   relayed.add(size, labels);
   sizes.record(size, labels);
-  durations.record(seconds(), labels);
 }
 
 /** Lets every collection of metrics ask what waits, once for both gauges; each process of a service gives the same figures. */

@@ -9,7 +9,7 @@ import {
   type Provider,
   ProviderEvents,
 } from '@openfeature/server-sdk';
-import type { FlagsLog } from './open.ts';
+import type { FlagsLog } from './log.ts';
 
 /** What flagd's core says to a logger is said by us, with the file. */
 export const silent: Logger = { error() {}, warn() {}, info() {}, debug() {} };

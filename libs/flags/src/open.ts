@@ -2,14 +2,8 @@ import { counter } from '@biz/telemetry';
 import { type Client, type EvaluationDetails, NOOP_PROVIDER, OpenFeature, type Provider, ProviderEvents } from '@openfeature/server-sdk';
 import { FlagFileProvider, silent } from './file-provider.ts';
 import { expiredFlags, type FlagKey, flags } from './flags.ts';
+import type { FlagsLog } from './log.ts';
 import type { FlagsSettings } from './settings.ts';
-
-/** What flags log with; a pino logger is one. */
-export interface FlagsLog {
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
-}
 
 /** For whom a flag is asked: what its rules may go by. Ids of companies and clients, never anything of a person. */
 export interface FlagContext {

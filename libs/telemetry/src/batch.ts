@@ -13,7 +13,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { createBudget } from './budget.ts';
-import { scope } from './metrics.ts';
+import { scope } from './scope.ts';
 import { failSpan, spanContextOf, traceparentOf, tracer } from './traced.ts';
 
 export type BatchOptions = {

@@ -5,7 +5,7 @@ export { catalogue, type Labels, type MetricEntry, type MetricName } from './cat
 export { inTraceOf } from './in-trace.ts';
 export { flushTelemetry } from './lifecycle.ts';
 export { activeIds, sendLog } from './logs.ts';
-export { type Counter, counter, gauge, histogram, type Observed, type Recorder } from './metrics.ts';
+export { type Counter, counter, gauge, histogram, type Observed, type Recorder, timed } from './metrics.ts';
 export {
   contextWith,
   errorType,

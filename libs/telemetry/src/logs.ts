@@ -1,7 +1,7 @@
 import { context, isSpanContextValid, trace } from '@opentelemetry/api';
 import { type Logger, logs, SeverityNumber } from '@opentelemetry/api-logs';
 import { allowed } from './allowed.ts';
-import { scope } from './metrics.ts';
+import { scope } from './scope.ts';
 import { errorType } from './traced.ts';
 
 /** Levels of a log line that leave the process; `debug` and `trace` stay in its own output. */

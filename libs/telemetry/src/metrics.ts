@@ -1,7 +1,7 @@
 import { type Histogram, type MeterProvider, metrics, type ObservableResult, type Counter as OtelCounter } from '@opentelemetry/api';
 import { catalogue, type Labels, type MetricEntry, type MetricName, type MetricOf } from './catalogue.ts';
-
-export const scope = '@biz/telemetry';
+import { scope } from './scope.ts';
+import { errorType } from './traced.ts';
 
 export type Counter<Name extends MetricName> = {
   /** Adds to the count; `value` is never negative. */
@@ -25,6 +25,24 @@ export function counter<Name extends MetricOf<'counter'>>(name: Name): Counter<N
 export function histogram<Name extends MetricOf<'histogram'>>(name: Name): Recorder<Name> {
   const made = instrument<Histogram>((provider) => provider.getMeter(scope).createHistogram(name, told(name)));
   return { record: (value, attributes) => made().record(value, attributes) };
+}
+
+/** Does the work and records how long it took, in seconds; when it failed, with its `error.type`. */
+export async function timed<Name extends MetricOf<'histogram'>, T>(
+  durations: Recorder<Name>,
+  labels: Labels<Name>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const begun = performance.now();
+  const record = (more: object) => durations.record((performance.now() - begun) / 1_000, { ...labels, ...more });
+  try {
+    const result = await work();
+    record({});
+    return result;
+  } catch (error) {
+    record({ 'error.type': errorType(error) });
+    throw error;
+  }
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import { scope } from './metrics.ts';
+import { scope } from './scope.ts';
 
 export type TracedOptions = {
   readonly kind?: SpanKind;

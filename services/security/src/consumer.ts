@@ -1,4 +1,4 @@
-import { type Batch, type Bus, type BusConsumer, headerText, type InMessage } from '@biz/bus';
+import { type Batch, type Bus, type BusConsumer, headerText, type InMessage, processAttributes } from '@biz/bus';
 import { type ReadEvent, readEnvelope } from '@biz/envelope';
 import { readSecurityEvent, type SecurityEvent } from '@biz/security-events';
 import { type BatchOptions, SpanKind, spanContextOf, tracedBatch } from '@biz/telemetry';
@@ -74,13 +74,7 @@ function spansOf(
   events: readonly SecurityEvent[],
   offsets: ReadonlyMap<string, number>,
 ): BatchOptions {
-  const attributes = {
-    'messaging.system': 'kafka',
-    'messaging.operation.name': 'process',
-    'messaging.operation.type': 'process',
-    'messaging.destination.name': topic,
-    'messaging.destination.partition.id': String(partition),
-  };
+  const attributes = processAttributes({ topic, partition });
   const offsetOf = (index: number) => offsets.get(events[index]?.event_id ?? '') ?? -1;
   let byOffset: Map<number, InMessage> | undefined;
   return {

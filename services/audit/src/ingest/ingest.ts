@@ -1,4 +1,4 @@
-import { type Batch, type BusProducer, headerText, type InMessage } from '@biz/bus';
+import { type Batch, type BusProducer, headerText, type InMessage, processAttributes } from '@biz/bus';
 import { defaultLimits, type EnvelopeLimits } from '@biz/envelope';
 import type { Keyring } from '@biz/sealing';
 import { type BatchOptions, counter, inTraceOf, SpanKind, traced, tracedBatch } from '@biz/telemetry';
@@ -96,13 +96,7 @@ async function take(parts: IngestParts, batch: Taken): Promise<{ records: number
 
 /** What a batch is in traces: of OpenTelemetry's conventions for messages that are worked on together. */
 function spansOf({ topic, partition, messages }: Taken): BatchOptions {
-  const attributes = {
-    'messaging.system': 'kafka',
-    'messaging.operation.name': 'process',
-    'messaging.operation.type': 'process',
-    'messaging.destination.name': topic,
-    'messaging.destination.partition.id': String(partition),
-  };
+  const attributes = processAttributes({ topic, partition });
   const attributesOf = (index: number) => ({ 'messaging.kafka.offset': Number(messages[index]?.offset) });
   return {
     count: messages.length,
