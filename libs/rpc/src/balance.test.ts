@@ -2,7 +2,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { AppError } from '@biz/errors';
 import { loadContract } from '@biz/protos';
-import { testTls, until } from '@biz/testing';
+import { testTelemetry, testTls, until } from '@biz/testing';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import {
   addressesIn,
@@ -153,6 +153,7 @@ it('a connection that breaks: a read is made again elsewhere, a write only with 
   const wire = await wireTo((await serve({ GetCostCenter: hang, CreateCostCenter: hang })).address);
   const other = await serve({ GetCostCenter: good, CreateCostCenter: good });
   cut = wire.cut;
+  await using telemetry = await testTelemetry();
   const retries: Retry[] = [];
   const client = clientOf([wire.address, other.address], retries);
   const lost = () => retries.filter(({ loss }) => loss === 'lost').length;
@@ -165,6 +166,11 @@ it('a connection that breaks: a read is made again elsewhere, a write only with 
     { what: 'a read that was lost' },
   );
   const before = lost();
+  const counted = (await telemetry.collect()).get('biz.rpc.retries') ?? [];
+  expect(counted.find(({ attributes }) => attributes['biz.rpc.loss'] === 'lost')).toMatchObject({
+    value: before,
+    attributes: { 'rpc.method': 'GetCostCenter' },
+  });
   await until(
     async () => {
       expect(await create(client, 'A', { ...context, idempotency_key: 'k' })).toEqual({ name: 'here' });

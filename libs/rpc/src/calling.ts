@@ -1,12 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '@biz/errors';
 import type { MethodModel } from '@biz/protos';
+import { counter } from '@biz/telemetry';
 import type { Client, ClientReadableStream, MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { type CallContext, contextMetadata } from './context.ts';
 import { lossOf } from './loss.ts';
 import { isRepeatable, type Loss, type Retries, type Retry } from './retry.ts';
 import { fromServiceError } from './status.ts';
 import { tracedCall, tracedMessages } from './tracing.ts';
+
+const retries = counter('biz.rpc.retries');
 
 export type Wire = MethodDefinition<object, object>;
 
@@ -132,6 +135,7 @@ export class Calling {
     }
     const wait = this.#retries.pause(loss, attempt, isRepeatable(method, context));
     if (wait === undefined || Date.now() + wait >= deadline.getTime()) throw error;
+    retries.add(1, { 'rpc.service': method.service.fullName, 'rpc.method': method.name, 'biz.rpc.loss': loss });
     this.#onRetry?.({ rpc: method.path, loss, attempt });
     await pause(wait, undefined, signal && { signal }).catch(() => undefined); // an aborted call is made again, to fail as such
   }

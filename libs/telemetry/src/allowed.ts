@@ -106,6 +106,7 @@ const labelRules = new Map<string, Rule>(
     'feature_flag.key': word,
     'feature_flag.result.reason': word,
     'biz.cache.result': text(/^(?:hit|miss)$/),
+    'biz.rpc.loss': text(/^(?:unreachable|refused|lost)$/),
     'biz.relay': word,
     'biz.dead_letter.code': word,
     'biz.verification.kind': word,

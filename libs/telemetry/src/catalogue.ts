@@ -33,6 +33,12 @@ export const catalogue = {
     labels: ['rpc.service', 'rpc.method', 'rpc.grpc.status_code', 'error.type'],
     buckets: milliseconds,
   },
+  'biz.rpc.retries': {
+    kind: 'counter',
+    unit: '{call}',
+    description: 'Calls that a process made again, by how the time before ended: nobody reached, not begun there, lost in the middle',
+    labels: ['rpc.service', 'rpc.method', 'biz.rpc.loss'],
+  },
   'biz.gateway.refusals': {
     kind: 'counter',
     unit: '{request}',
