@@ -34,6 +34,12 @@ const offForCompany = fileOf({
   targeting: { if: [{ in: [{ var: 'company_id' }, [company]] }, 'off', 'on'] },
 });
 
+/** The file has the new text at once; one that is written in place is empty for a moment, which is a fault of its own. */
+async function swapped(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text);
+  await rename(`${file}.new`, file);
+}
+
 describe('a flag', { timeout: 60_000 }, () => {
   it('has its default when no flag service is named', async () => {
     await using none = await opened({});
@@ -74,15 +80,14 @@ describe('a flag', { timeout: 60_000 }, () => {
     await writeFile(file, fileOf({ defaultVariant: 'off' }));
     await using given = await opened({ FLAGS_FILE: file });
     const { flags, lines } = given;
-    await writeFile(`${file}.new`, text);
-    await rename(`${file}.new`, file);
+    await swapped(file, text);
     const faults = () => lines.filter(({ message }) => message === 'the file of flags cannot be used; the former flags stay');
     await until(() => faults().length > 0, { what: 'the fault to be told' });
     expect(await flags.ask(key)).toMatchObject({ on: false, variant: 'off' });
     await rm(file);
     await until(() => faults().length > 1, { what: 'the missing file to be told' });
     expect(await flags.ask(key)).toMatchObject({ on: false, variant: 'off' });
-    await writeFile(file, flagsTemplate());
+    await swapped(file, flagsTemplate());
     await until(async () => (await flags.ask(key)).on, { what: 'the good file' });
     expect(faults()).toHaveLength(2);
   });
