@@ -9,7 +9,9 @@ export const overlays = ['local', 'production'] as const;
 export type Overlay = (typeof overlays)[number];
 
 /** A copy of what is rendered, with keys as `npm run kubernetes:keys` makes them, in a temporary folder that disposing removes. */
-export async function manifestFolder(): Promise<Disposable & { readonly of: (overlay: Overlay) => string; readonly folder: string }> {
+export async function manifestFolder(): Promise<
+  Disposable & { readonly of: (overlay: Overlay) => string; readonly operators: string; readonly folder: string }
+> {
   const folder = mkdtempSync(join(tmpdir(), 'biz-kubernetes-'));
   const from = join(repository, 'infra');
   const skip = ['node_modules', 'keys', 'src'].map((name) => `/${name}`);
@@ -19,7 +21,12 @@ export async function manifestFolder(): Promise<Disposable & { readonly of: (ove
   for (const file of ['kustomization.yaml', 'collector.yaml']) cpSync(join(from, 'otel', file), join(folder, 'otel', file));
   const of = (overlay: Overlay) => join(folder, 'kubernetes/overlays', overlay);
   await makeKeys({ folder: join(of('local'), 'keys'), realm: 'biz', publicUrl: 'https://localhost:8443' });
-  return { folder, of, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+  return {
+    folder,
+    of,
+    operators: join(folder, 'kubernetes/operators'),
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
 
 /** The manifests of a text, in order. */
@@ -74,7 +81,7 @@ export class Manifests {
 export interface Manifest {
   apiVersion: string;
   kind: string;
-  metadata: { name: string; namespace?: string; labels?: Record<string, string> };
+  metadata: { name: string; namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
   spec?: Record<string, unknown>;
   data?: Record<string, string>;
   stringData?: Record<string, string>;

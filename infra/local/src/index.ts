@@ -1,7 +1,17 @@
 export { cached, cacheFolder } from './cache.ts';
 export { run } from './command.ts';
 export { goEnvironment } from './engines/collector.ts';
-export { auditTopic, type Fleet, gatewayName, gatewaySpec, type ServiceEntry, serviceSpec, services } from './fleet.ts';
+export {
+  auditTopic,
+  databaseOf,
+  deadLetterTopic,
+  type Fleet,
+  gatewayName,
+  gatewaySpec,
+  type ServiceEntry,
+  serviceSpec,
+  services,
+} from './fleet.ts';
 export { type LaunchedFleet, launchFleet } from './launch.ts';
 export { layoutOf, repository } from './layout.ts';
 export { seeder } from './people.ts';
