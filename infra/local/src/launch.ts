@@ -10,11 +10,12 @@ import { type RunFile, readRunFile } from './run-file.ts';
 /** The engines may have to be built first. */
 const LONGEST_START_MS = 15 * 60_000;
 
-/** Engines of other tests are not for the fleet. */
+/** Engines of other tests are not for the fleet, and it has no business with their secrets. */
 const elsewhere = Object.fromEntries(
-  ['MONGODB_URL', 'KAFKA_BROKERS', 'KEYCLOAK_URL', 'SMTP_URL', 'ELASTICSEARCH_URL', 'POSTGRESQL_URL', 'OTEL_EXPORTER_OTLP_ENDPOINT'].map(
-    (name) => [name, ''],
-  ),
+  [
+    ...['MONGODB_URL', 'KAFKA_BROKERS', 'KEYCLOAK_URL', 'SMTP_URL', 'ELASTICSEARCH_URL', 'POSTGRESQL_URL', 'OTEL_EXPORTER_OTLP_ENDPOINT'],
+    ...['KEYCLOAK_ADMIN', 'KEYCLOAK_ADMIN_PASSWORD', 'KEYCLOAK_CLIENT_SECRET'],
+  ].map((name) => [name, '']),
 );
 
 /**
