@@ -211,6 +211,17 @@ describe('a replay that is cut short', () => {
     expect(await audit.collections.events.countDocuments({ entity_id: `c-${step}` })).toBe(1);
   });
 
+  it('because another has done it meanwhile is done, and changes nothing', async () => {
+    const { id } = await letterOf('asked twice');
+    const before = await audit.collections.deadLetters.findOne({ _id: id });
+    if (before === null) throw new Error('the letter is not there');
+    const good = envelope({ payload: { id: 'c-twice' } });
+    await replay(id, good);
+    const nothing: Outbox = { append: () => Promise.reject(new Error('told again')), [Symbol.asyncDispose]: async () => undefined };
+    const late = await replayLetter(await partsOf('publishing', nothing), before, JSON.stringify(good), platform);
+    expect(late).toMatchObject({ status: 'replayed', replayed: { event_id: good.metadata.event_id } });
+  });
+
   it('and given up is open to another envelope after a while, which tells of the first', async () => {
     const { id } = await letterOf('given up');
     const attempt = { event_id: 'first', at: new Date(Date.now() - 61_000), by: 'u-1' };

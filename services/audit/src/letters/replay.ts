@@ -45,6 +45,7 @@ export async function replayLetter(
   const event = await readable(parts, message, at);
   if (letter.replayed?.event_id === event.event_id) return letter;
   const taken = await take(parts, letter, { event_id: event.event_id, at: new Date(), by: context.actor.id });
+  if (taken.status === 'replayed') return taken; // as this very event, by somebody who asked at the same moment
   await publish(parts, taken, { event_id: event.event_id, entity_id: event.entity_id, value: message.value }, context.traceparent);
   await parts.outbox.append([
     {
@@ -120,7 +121,7 @@ function refused(path: string, message: string): AppError {
   return new AppError('invalid_request', 'The letter cannot be replayed so.', { faults: [{ path, message }] });
 }
 
-/** The letter with this event as its attempt; AppError when somebody else is at it, or was before. */
+/** The letter with this event as its attempt, or replayed as it meanwhile; AppError when somebody is at it, or was, with another event. */
 async function take(
   { collections }: LetterParts,
   { _id }: DeadLetterDocument,
@@ -134,8 +135,9 @@ async function take(
   );
   const letter = await collections.deadLetters.findOne({ _id });
   if (letter?.status === 'open' && letter.attempt?.event_id === attempt.event_id) return letter;
-  const other = letter?.replayed?.event_id;
-  if (other === undefined) throw new AppError('version_conflict', 'Somebody else is replaying the letter at this moment.');
+  const replayed = letter?.replayed?.event_id;
+  if (letter && replayed === attempt.event_id) return letter;
+  if (replayed === undefined) throw new AppError('version_conflict', 'Somebody else is replaying the letter at this moment.');
   throw new AppError('conflict', 'The letter was replayed as another event.');
 }
 
