@@ -77,8 +77,9 @@ function requestsOf(method: MethodModel): { path: string; raw?: string; more: Re
 }
 
 let elasticsearch: Client | undefined;
-/** Of a request that came after all others, and of its record. */
+/** Of a request that came after all others, and of its record; and when all was sent. */
 let last: string;
+let ended: Date;
 
 beforeAll(async () => {
   if (off === undefined) {
@@ -90,6 +91,7 @@ beforeAll(async () => {
   const made = await as('manager-a').post('/v1/cost-centers', { code: unique('CC'), name: 'Loja Centro' });
   last = String(made.headers.get('x-trace-id'));
   await auditHistory('cost_center', made.body.id, 1);
+  ended = new Date();
 }, BUILD_MS + 600_000);
 afterAll(() => elasticsearch?.close());
 
@@ -141,6 +143,13 @@ describe('marked personal data', () => {
       },
       { what: 'the spans of the last request', timeoutMs: ARRIVAL_MS, intervalMs: 500 },
     );
+    // metrics leave every few seconds: those of these requests are there when later ones are
+    const later = { range: { '@timestamp': { gte: ended.toISOString() } } };
+    await until(async () => (await client.count({ index: 'biz-metrics-*', query: later })).count > 20, {
+      what: 'metrics of after the last request',
+      timeoutMs: ARRIVAL_MS,
+      intervalMs: 500,
+    });
     const leaks: string[] = [];
     const counted: Record<string, number> = {};
     let control = false;
