@@ -1,6 +1,5 @@
-import { addressesIn, clientCredentials, type TlsFiles, targetOf } from '@biz/rpc';
-import { Client, type MethodDefinition } from '@grpc/grpc-js';
-import { service as health } from 'grpc-health-check';
+import { addressesIn, clientCredentials, healthOf, type TlsFiles, targetOf } from '@biz/rpc';
+import { Client } from '@grpc/grpc-js';
 
 /** Names of what is away, of the parts that the gateway needs; empty when it is ready. */
 export type Readiness = Disposable & { away(): Promise<readonly string[]> };
@@ -9,8 +8,6 @@ export type Readiness = Disposable & { away(): Promise<readonly string[]> };
 const patienceMs = 1_500;
 /** An answer is good for this long, in milliseconds: the endpoint is open to everyone and must not multiply its load. */
 const freshMs = 1_000;
-
-type HealthCheck = MethodDefinition<object, { status: string }>;
 
 /** Asks every process's standard health service, and for the keys of the identity provider. Of a service one instance that serves is enough. */
 export function createReadiness(
@@ -47,15 +44,8 @@ function someServes(instances: readonly Client[]): Promise<boolean> {
 }
 
 function serves(client: Client): Promise<boolean> {
-  const check = health.Check as unknown as HealthCheck;
-  return new Promise((resolve) => {
-    client.makeUnaryRequest(
-      check.path,
-      check.requestSerialize,
-      check.responseDeserialize,
-      { service: '' },
-      { deadline: Date.now() + patienceMs },
-      (error, answer) => resolve(!error && answer?.status === 'SERVING'),
-    );
-  });
+  return healthOf(client, patienceMs).then(
+    (status) => status === 'SERVING',
+    () => false,
+  );
 }

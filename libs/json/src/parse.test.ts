@@ -120,8 +120,10 @@ describe('the quick way and the strict scanner', () => {
 
   it(`accept nothing that JSON.parse refuses (SEED=${seed})`, () => {
     for (let run = 0; run < 20_000; run += 1) {
-      // Without the escaped keys, which JSON.parse itself gets wrong (see above).
-      const text = damage(randomText(random, 4).replaceAll('"\\u0061"', '"u"').replaceAll('"\\\\"', '"v"'), random);
+      const text = damage(randomText(random, 4), random);
+      if (escapedKey.test(text)) {
+        continue; // JSON.parse itself gets such a key wrong (see above).
+      }
       const strict = outcome(() => parseStrict(text, { maxDepth: 64, exact: false, rejectProtoKeys: false }));
       const native = outcome(() => JSON.parse(text) as JsonValue);
       if (strict.startsWith('ok')) {
@@ -132,6 +134,8 @@ describe('the quick way and the strict scanner', () => {
     }
   });
 });
+
+const escapedKey = /\\.[^"]*"\s*:/;
 
 function outcome(run: () => JsonValue): string {
   try {

@@ -43,13 +43,21 @@ async function ownProcess({ certFile }: TlsFiles): Promise<string> {
   return name;
 }
 
-function ask(address: string, tls: TlsFiles, process: string): Promise<string> {
+async function ask(address: string, tls: TlsFiles, process: string): Promise<string> {
   const client = new Client(address, clientCredentials(tls, process), { 'grpc.ssl_target_name_override': process });
+  try {
+    return await healthOf(client, patienceMs);
+  } finally {
+    client.close();
+  }
+}
+
+/** What a server answers for itself by the standard health service (grpc.health.v1), `SERVING` when all is well; rejects after `ms` milliseconds without an answer. */
+export function healthOf(client: Client, ms: number): Promise<string> {
   const { path, requestSerialize, responseDeserialize } = health.Check as unknown as HealthCheck;
   return new Promise((resolve, reject) => {
-    const deadline = Date.now() + patienceMs;
+    const deadline = Date.now() + ms;
     client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { service: '' }, { deadline }, (error, answer) => {
-      client.close();
       if (error) reject(error);
       else resolve(answer?.status ?? 'no answer');
     });

@@ -4,7 +4,7 @@ export type { Call, Handler, Handlers, RpcLog, RpcServerOptions, StreamHandler }
 export { type Certificates, watchCertificates } from './certificates.ts';
 export { createRpcClient, type RpcCallOptions, type RpcClient, type RpcClientOptions } from './client.ts';
 export { type CallContext, contextKey, everyCompany, serviceContext, spansCompanies } from './context.ts';
-export { reportServing } from './healthy.ts';
+export { healthOf, reportServing } from './healthy.ts';
 export { limits as rpcLimits } from './limits.ts';
 export type { Retry } from './retry.ts';
 export { createRpcServer, type RpcServer } from './server.ts';

@@ -20,8 +20,7 @@ export const serverOptions: ChannelOptions = {
   'grpc.max_concurrent_streams': limits.streams,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  // Connections end by turns, so that clients find new instances. At 5 min a stream (an export of some minutes) was seen broken off when its
-  // connection's turn came, which calls do not notice: rare, as long as that is not understood.
+  // connections end by turns, so that clients find new instances
   'grpc.max_connection_age_ms': 30 * 60_000,
   'grpc.max_connection_age_grace_ms': limits.longestCallMs,
 };
