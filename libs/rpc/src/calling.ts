@@ -5,6 +5,7 @@ import { counter } from '@biz/telemetry';
 import type { Client, ClientReadableStream, MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { type CallContext, contextMetadata } from './context.ts';
 import { lossOf } from './loss.ts';
+import type { Renewed } from './renewed.ts';
 import { isRepeatable, type Loss, type Retries, type Retry } from './retry.ts';
 import { fromServiceError } from './status.ts';
 import { tracedCall, tracedMessages } from './tracing.ts';
@@ -34,14 +35,14 @@ class Failed {
   }
 }
 
-/** Makes calls on one channel, again where that is safe. */
+/** Makes calls to one target, again where that is safe. */
 export class Calling {
-  readonly #client: Client;
+  readonly #clients: Renewed;
   readonly #retries: Retries;
   readonly #onRetry: ((retry: Retry) => void) | undefined;
 
-  constructor(client: Client, retries: Retries, onRetry: ((retry: Retry) => void) | undefined) {
-    this.#client = client;
+  constructor(clients: Renewed, retries: Retries, onRetry: ((retry: Retry) => void) | undefined) {
+    this.#clients = clients;
     this.#retries = retries;
     this.#onRetry = onRetry;
   }
@@ -69,7 +70,8 @@ export class Calling {
 
   async *#stream(asked: Asked): AsyncGenerator<object> {
     for (let attempt = 1; ; attempt += 1) {
-      const { call, cancel } = this.#open(asked);
+      using lease = this.#clients.lease();
+      const { call, cancel } = open(lease.client, asked);
       let begun = false;
       let failed: Failed;
       try {
@@ -82,7 +84,7 @@ export class Calling {
         return;
       } catch (error) {
         if (error instanceof AppError) throw error;
-        failed = this.#failed(error as ServiceError, asked, call.getPeer());
+        failed = failure(error as ServiceError, asked, isConnected(call, lease.client));
         if (begun) throw failed.error;
       } finally {
         asked.signal?.removeEventListener('abort', cancel);
@@ -92,39 +94,21 @@ export class Calling {
     }
   }
 
-  #once(asked: Asked): Promise<object | Failed> {
+  async #once(asked: Asked): Promise<object | Failed> {
     const { wire, request, context, deadline, signal } = asked;
-    return new Promise((resolve) => {
+    using lease = this.#clients.lease();
+    return await new Promise((resolve) => {
       const done = (error: ServiceError | null, answer?: object) => {
         signal?.removeEventListener('abort', cancel);
-        resolve(error ? this.#failed(error, asked, call.getPeer()) : (answer ?? {}));
+        resolve(error ? failure(error, asked, isConnected(call, lease.client)) : (answer ?? {}));
       };
       const { path, requestSerialize, responseDeserialize } = wire;
       const metadata = contextMetadata(context);
-      const call = this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, { deadline }, done);
+      const call = lease.client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, { deadline }, done);
       const cancel = () => call.cancel();
       if (signal?.aborted) cancel();
       signal?.addEventListener('abort', cancel, { once: true });
     });
-  }
-
-  #open({ wire, request, context, deadline, signal }: Asked): { call: ClientReadableStream<object>; cancel: () => void } {
-    const { path, requestSerialize, responseDeserialize } = wire;
-    const metadata = contextMetadata(context);
-    const call = this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata, { deadline });
-    call.on('error', () => {}); // one that comes when nobody reads any more, such as that of our own cancelling
-    const cancel = () => call.cancel();
-    signal?.addEventListener('abort', cancel, { once: true });
-    if (signal?.aborted) cancel();
-    return { call, cancel };
-  }
-
-  /** Until a call is given to a connection, its peer is the target itself, or nobody. */
-  #failed(error: ServiceError, { signal, method, context }: Asked, peer: string): Failed {
-    const connected = peer !== this.#client.getChannel().getTarget() && peer !== 'unknown';
-    const loss = lossOf(error, { connected, cancelled: signal?.aborted ?? false });
-    if (loss !== 'lost') return new Failed(fromServiceError(error), loss);
-    return new Failed(new AppError('unavailable', lostMessage(method, context), { cause: error }), loss);
   }
 
   /** Returns when the call is to be made again, and throws its error when it is not. */
@@ -139,6 +123,32 @@ export class Calling {
     this.#onRetry?.({ rpc: method.path, loss, attempt });
     await pause(wait, undefined, signal && { signal }).catch(() => undefined); // an aborted call is made again, to fail as such
   }
+}
+
+function open(
+  client: Client,
+  { wire, request, context, deadline, signal }: Asked,
+): { call: ClientReadableStream<object>; cancel: () => void } {
+  const { path, requestSerialize, responseDeserialize } = wire;
+  const metadata = contextMetadata(context);
+  const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata, { deadline });
+  call.on('error', () => {}); // one that comes when nobody reads any more, such as that of our own cancelling
+  const cancel = () => call.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
+  if (signal?.aborted) cancel();
+  return { call, cancel };
+}
+
+/** Until a call is given to a connection, its peer is the target itself, or nobody. */
+function isConnected(call: { getPeer(): string }, client: Client): boolean {
+  const peer = call.getPeer();
+  return peer !== client.getChannel().getTarget() && peer !== 'unknown';
+}
+
+function failure(error: ServiceError, { signal, method, context }: Asked, connected: boolean): Failed {
+  const loss = lossOf(error, { connected, cancelled: signal?.aborted ?? false });
+  if (loss !== 'lost') return new Failed(fromServiceError(error), loss);
+  return new Failed(new AppError('unavailable', lostMessage(method, context), { cause: error }), loss);
 }
 
 function lostMessage(method: MethodModel, context: CallContext): string {

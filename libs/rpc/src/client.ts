@@ -4,6 +4,7 @@ import { Client, type ServiceDefinition } from '@grpc/grpc-js';
 import { Calling, type Wire } from './calling.ts';
 import type { CallContext } from './context.ts';
 import { clientOptions, limits } from './limits.ts';
+import { Renewed } from './renewed.ts';
 import { createRetries, type Retry } from './retry.ts';
 import { targetOf } from './target.ts';
 import { clientCredentials, type TlsFiles } from './tls.ts';
@@ -17,6 +18,8 @@ export type RpcClientOptions = {
   /** `host:port`, several of one service with `|` between, or any target that grpc-js resolves (`dns:///name:port`). Calls take turns. */
   readonly address: string;
   readonly tls: TlsFiles;
+  /** A connection takes no new calls after this many milliseconds; `limits.connectionAgeMs` when not given. */
+  readonly connectionAgeMs?: number;
   /** Told of each call that is made again. */
   readonly onRetry?: (retry: Retry) => void;
 };
@@ -44,11 +47,11 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
   const model = options.contract.service(options.service);
   const definition = options.contract.packageDefinition[options.service] as ServiceDefinition;
   const process = options.process ?? model.process;
-  const client = new Client(targetOf(options.address), clientCredentials(options.tls, process), {
-    ...clientOptions,
-    'grpc.ssl_target_name_override': process,
-  });
-  const calling = new Calling(client, createRetries(), options.onRetry);
+  const credentials = clientCredentials(options.tls, process);
+  const channelOptions = { ...clientOptions, 'grpc.ssl_target_name_override': process };
+  const make = () => new Client(targetOf(options.address), credentials, channelOptions);
+  const clients = new Renewed(make, options.connectionAgeMs ?? limits.connectionAgeMs);
+  const calling = new Calling(clients, createRetries(), options.onRetry);
   const methods = new Map(model.methods.map((method) => [method.name, method]));
   const find = (name: string, streamed: boolean): { method: MethodModel; wire: Wire } => {
     const method = methods.get(name);
@@ -68,13 +71,15 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
       const start = () => calling.stream(asked(name, true, request, context, callOptions));
       return { [Symbol.asyncIterator]: start } as AsyncIterable<never>;
     },
-    ready: (ms) =>
-      new Promise((resolve, reject) => {
-        client.waitForReady(Date.now() + ms, (error) =>
+    ready: async (ms) => {
+      using lease = clients.lease();
+      await new Promise<void>((resolve, reject) => {
+        lease.client.waitForReady(Date.now() + ms, (error) =>
           error ? reject(toAppError(Object.assign(error, { code: 'ECONNREFUSED' }))) : resolve(),
         );
-      }),
-    [Symbol.dispose]: () => client.close(),
+      });
+    },
+    [Symbol.dispose]: () => clients[Symbol.dispose](),
   };
 }
 

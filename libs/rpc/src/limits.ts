@@ -8,8 +8,8 @@ export const limits = {
   deadlineMs: 10_000,
   /** Calls at work in one server; one more is told to come back. */
   callsInFlight: 1_000,
-  /** Longest `(biz.method).deadline_ms` that a connection that ends by turns still waits for, in milliseconds. */
-  longestCallMs: 60 * 60_000,
+  /** A client's connection takes new calls for so long, in milliseconds; then a new one does, which finds new instances (see renewed.ts). */
+  connectionAgeMs: 5 * 60_000,
   /** Streams of one connection. */
   streams: 1_000,
 };
@@ -20,9 +20,6 @@ export const serverOptions: ChannelOptions = {
   'grpc.max_concurrent_streams': limits.streams,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  // connections end by turns, so that clients find new instances
-  'grpc.max_connection_age_ms': 30 * 60_000,
-  'grpc.max_connection_age_grace_ms': limits.longestCallMs,
 };
 
 export const clientOptions: ChannelOptions = {
@@ -37,5 +34,7 @@ export const clientOptions: ChannelOptions = {
   // below the patience of retry.ts: an instance that is back is found before calls give up
   'grpc.max_reconnect_backoff_ms': 500,
   'grpc.dns_min_time_between_resolutions_ms': 5_000,
+  // otherwise a client that takes the place of another would take its connections, too
+  'grpc.use_local_subchannel_pool': 1,
   'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
 };

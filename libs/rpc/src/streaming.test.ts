@@ -1,4 +1,7 @@
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '@biz/errors';
 import { loadContract } from '@biz/protos';
 import { testTls, until } from '@biz/testing';
@@ -10,6 +13,7 @@ import {
   createRpcServer,
   type Handlers,
   type RpcClient,
+  type RpcClientOptions,
   type RpcServer,
   rpcLimits,
 } from './index.ts';
@@ -43,7 +47,7 @@ async function* count({ upto = 0, mood = 'well' }: Counting, call: Call): AsyncG
   try {
     for (let value = 0; value < upto; value += 1) {
       seen.pulled += 1;
-      yield { value, padding };
+      yield { value, padding: mood === 'light' ? '' : padding };
     }
     if (mood === 'broken') throw new AppError('conflict', 'It broke.', { faults: [{ path: '/upto', message: 'was too much' }] });
     if (mood === 'waiting')
@@ -83,7 +87,8 @@ const serve = () =>
     allowedPeers: ['gateway'],
     log: silent,
   });
-const clientOf = (one: RpcServer, process: string) => createRpcClient({ contract, service, address: one.address, tls: tls.tls(process) });
+const clientOf = (one: Pick<RpcServer, 'address'>, process: string, over: Partial<RpcClientOptions> = {}) =>
+  createRpcClient({ contract, service, address: one.address, tls: tls.tls(process), ...over });
 const stream = (request: Counting, options = {}, over: Partial<CallContext> = {}) =>
   client.stream<Numbered>('Count', request, { ...context, ...over }, options);
 
@@ -150,6 +155,49 @@ describe('a stream', () => {
     expect(seen.calls).toHaveLength(1);
   });
 });
+
+describe('connections that end by turns', () => {
+  it('cost no stream a message, however slowly it is read', async () => {
+    const connectionAgeMs = 20;
+    await using wire = await countingWire(server.address);
+    using caller = clientOf(wire, 'gateway', { connectionAgeMs });
+    const slowly = async (upto: number) => {
+      const values: number[] = [];
+      for await (const { value } of caller.stream<Numbered>('Count', { upto, mood: 'light' }, context)) {
+        values.push(value);
+        await pause(connectionAgeMs);
+      }
+      return values;
+    };
+    // few and small ones: the server is done with a stream long before its reader is
+    const lengths = Array.from({ length: 40 }, (_, upto) => upto);
+    const taken = await Promise.all(lengths.map((upto) => pause(upto * 10).then(() => slowly(upto))));
+    expect(taken).toEqual(lengths.map((upto) => Array.from({ length: upto }, (_, value) => value)));
+    expect(wire.opened()).toBeGreaterThan(5);
+    await until(() => wire.open() === 1, { what: 'all connections but the last to be closed' });
+  });
+});
+
+/** A wire to a server that counts its connections. */
+async function countingWire(address: string): Promise<AsyncDisposable & { address: string; opened(): number; open(): number }> {
+  const [host = '', port = ''] = address.split(':');
+  let opened = 0;
+  let open = 0;
+  const wire = createServer((inward) => {
+    opened += 1;
+    open += 1;
+    pipeline(inward, connect(Number(port), host), inward, () => {
+      open -= 1;
+    });
+  });
+  await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
+  return {
+    address: `127.0.0.1:${(wire.address() as AddressInfo).port}`,
+    opened: () => opened,
+    open: () => open,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => wire.close(() => resolve())),
+  };
+}
 
 describe('the end of a stream', () => {
   it('comes when the caller leaves the loop: the call is cancelled', async () => {
