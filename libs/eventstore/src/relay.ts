@@ -1,10 +1,10 @@
 import { type BatchOptions, type Carry, tracedBatch } from '@biz/telemetry';
-import { createLease } from './lease.ts';
 import type { StoreLog } from './log.ts';
 import { type Mark, undone } from './parts.ts';
 import { measured, watchLag } from './relay-metrics.ts';
 import type { EventStore } from './store.ts';
 import type { EventDocument } from './types.ts';
+import { startWorker } from './worker.ts';
 
 /** What a relay needs of a store; an outbox whose events are folded nowhere is one, too. */
 export type RelaySource = Pick<EventStore, 'db' | 'events' | 'ensureCurrent' | 'onAppend'>;
@@ -49,7 +49,6 @@ export interface Relay extends AsyncDisposable {
 }
 
 const STOP_PATIENCE_MS = 5_000;
-const FIRST_BACKOFF_MS = 100;
 const LAG_LIMIT = 10_000;
 
 /**
@@ -57,42 +56,28 @@ const LAG_LIMIT = 10_000;
  * nothing but this relay: it is tried again for ever, with growing pauses.
  */
 export function createRelay(options: RelayOptions): Relay {
-  const { store, mark, pollMs = 500, maxBackoffMs = 10_000, leaseMs = 5_000, log } = options;
-  const lease = createLease({ db: store.db, name: leaseOf(options), leaseMs });
-  const stopping = new AbortController();
+  const { store, mark, pollMs = 500, maxBackoffMs = 10_000, leaseMs, log } = options;
   const givingUp = new AbortController();
-  const bell = createBell();
-  const unlisten = store.onAppend(bell.ring);
-
-  async function run(): Promise<void> {
-    let failures = 0;
-    while (!stopping.signal.aborted) {
-      try {
-        const more = (await lease.hold()) && (await lease.keep(() => deliverNext(options, givingUp.signal)));
-        failures = 0;
-        if (!more) await bell.wait(pollMs);
-      } catch (error) {
-        failures += 1;
-        log?.warn({ err: error, mark, failures }, 'events could not be delivered; trying again');
-        const ceiling = Math.min(maxBackoffMs, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 16));
-        await pauseUnless(stopping.signal, ceiling / 2 + (Math.random() * ceiling) / 2);
-      }
-    }
-    await lease.release().catch(() => undefined);
-  }
-
-  const running = run();
+  const worker = startWorker({
+    db: store.db,
+    lease: leaseOf(options),
+    work: () => deliverNext(options, givingUp.signal),
+    failed: 'events could not be delivered',
+    pollMs,
+    maxBackoffMs,
+    ...(leaseMs !== undefined && { leaseMs }),
+    ...(log && { log }),
+  });
+  const unlisten = store.onAppend(worker.wake);
   const watched = watchLag(leaseOf(options), () => lag(store, mark));
   async function stop(): Promise<void> {
-    stopping.abort();
     watched[Symbol.dispose]();
     unlisten();
-    bell.ring();
     const patience = setTimeout(() => givingUp.abort(), STOP_PATIENCE_MS);
-    await running;
+    await worker[Symbol.asyncDispose]();
     clearTimeout(patience);
   }
-  return { wake: bell.ring, lag: () => lag(store, mark), stop, [Symbol.asyncDispose]: stop };
+  return { wake: worker.wake, lag: () => lag(store, mark), stop, [Symbol.asyncDispose]: stop };
 }
 
 /** Delivers and marks one batch; true when there may be more at once. */
@@ -145,39 +130,6 @@ async function lag(store: RelaySource, mark: Mark): Promise<{ count: number; old
   const count = await store.events.countDocuments(undone(mark), { limit: LAG_LIMIT });
   const [oldest] = count === 0 ? [] : await store.events.find(undone(mark)).sort({ _id: 1 }).limit(1).toArray();
   return { count, oldest_ms: oldest ? Math.max(0, Date.now() - Date.parse(oldest.at)) : 0 };
-}
-
-/** A bell that is rung while nobody waits is heard by the next who does. */
-function createBell(): { ring: () => void; wait: (ms: number) => Promise<void> } {
-  let rung = false;
-  let wake: (() => void) | undefined;
-  return {
-    ring: () => {
-      rung = true;
-      wake?.();
-    },
-    wait: async (ms) => {
-      if (!rung) {
-        let timer: NodeJS.Timeout | undefined;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          timer = setTimeout(resolve, ms);
-        });
-        clearTimeout(timer);
-      }
-      wake = undefined;
-      rung = false;
-    },
-  };
-}
-
-async function pauseUnless(signal: AbortSignal, ms: number): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
 }
 
 async function unlessAborted(signal: AbortSignal, work: Promise<void>): Promise<void> {

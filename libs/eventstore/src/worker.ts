@@ -18,6 +18,8 @@ export interface WorkerOptions {
   maxBackoffMs?: number;
   /** After this long without a beat of the holder another worker takes over, in ms. */
   leaseMs?: number;
+  /** What the log says when `work` throws; `work could not be done` when not given. */
+  failed?: string;
   log?: StoreLog;
 }
 
@@ -26,11 +28,11 @@ export interface Worker extends AsyncDisposable {
   wake(): void;
 }
 
-const FIRST_BACKOFF_MS = 250;
+const FIRST_BACKOFF_MS = 100;
 
 /** A background work of which one is active among all processes of a service. Disposing lets the work in hand end. */
 export function startWorker(options: WorkerOptions): Worker {
-  const { db, work, pollMs = 1_000, maxBackoffMs = 30_000, leaseMs = 5_000, log } = options;
+  const { db, work, pollMs = 1_000, maxBackoffMs = 30_000, leaseMs = 5_000, failed = 'work could not be done', log } = options;
   const lease = createLease({ db, name: options.lease, leaseMs });
   const stopping = new AbortController();
   let bell = Promise.withResolvers<void>();
@@ -45,7 +47,7 @@ export function startWorker(options: WorkerOptions): Worker {
         if (!more) await within(rung, pollMs);
       } catch (error) {
         failures += 1;
-        log?.warn({ err: error, worker: options.lease, failures }, 'work could not be done; trying again');
+        log?.warn({ err: error, worker: options.lease, failures }, `${failed}; trying again`);
         const ceiling = Math.min(maxBackoffMs, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 16));
         await sleep(ceiling / 2 + (Math.random() * ceiling) / 2, stopping.signal);
       }
