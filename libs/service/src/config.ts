@@ -42,11 +42,12 @@ export const baseShape = {
 export const serviceShape = {
   ...baseShape,
   GRPC_LISTEN: listen,
-  /** Process names that may call besides the gateway; by default every process of the fleet. */
+  /** Process names that may call besides the gateway, which always may; empty: every process of the fleet. */
   ALLOWED_PEERS: z
     .string()
     .default('')
-    .transform((text) => text.split(',').filter(Boolean)),
+    .transform((text) => text.split(',').filter(Boolean))
+    .transform((names) => (names.length > 0 ? [...new Set(['gateway', ...names])] : [])),
   MONGODB_URL: z.string().min(1),
   KEYRING_DATABASE: z.string().min(1).default('keyring'),
   ...kafkaShape,

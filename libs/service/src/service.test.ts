@@ -1,9 +1,23 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { idAt, idFromKey, kafkaConnection, kafkaShape, newId, readConfig, serviceShape, traceContext, withSecrets } from './index.ts';
+
+describe('README.md', () => {
+  it('lists exactly the settings of every service', () => {
+    const section =
+      readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
+        .split('## Settings of every process')[1]
+        ?.split('\n## ')[0] ?? '';
+    const listed = [...section.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(([, names]) =>
+      [...(names ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name),
+    );
+    const settings = Object.keys(serviceShape).filter((name) => name !== 'KEK_FILE'); // that way of giving KEK is in its row
+    expect(listed.sort()).toEqual(settings.sort());
+  });
+});
 
 describe('readConfig', () => {
   const good = {
@@ -26,6 +40,11 @@ describe('readConfig', () => {
   it.each(['a:1|b:2', 'dns:///audit.biz:5001'])('takes several instances of a service: %s', (address) => {
     const { SERVICE_ADDRESSES } = readConfig(serviceShape, { ...good, SERVICE_ADDRESSES: `audit=${address},team=c:3` });
     expect(SERVICE_ADDRESSES).toEqual({ audit: address, team: 'c:3' });
+  });
+
+  it('lets the gateway call whoever else may', () => {
+    const peers = (text: string) => readConfig(serviceShape, { ...good, ALLOWED_PEERS: text }).ALLOWED_PEERS;
+    expect([peers(''), peers('team,audit'), peers('audit,gateway')]).toEqual([[], ['gateway', 'team', 'audit'], ['gateway', 'audit']]);
   });
 
   it.each(['audit=a', 'audit=a:1|', 'audit=a:1|b', 'audit=dns:///a:1|b:2', 'audit'])('refuses addresses such as %s', (addresses) => {
