@@ -79,6 +79,8 @@ describe.skipIf(render === undefined)('the manifests (kustomize needs Go, kubect
       ) => Record<string, unknown>;
       const config = read(withFiles(overlay, template, env));
       expect(Object.keys(config.SERVICE_ADDRESSES as object).sort()).toEqual(names.filter((one) => one !== gatewayName).sort());
+      // a service that names its callers has to let the gateway in, too
+      if (name !== gatewayName) expect(config.ALLOWED_PEERS).toContain(gatewayName);
     });
 
     test.each(names)('%s runs its own image, by its own certificate, without rights, and is asked how it is', (name) => {
