@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { registerCodecs } from './codecs.ts';
 import { createConsumer } from './consumer.ts';
@@ -5,6 +6,9 @@ import { quietLog } from './kafka-log.ts';
 import { watchLag } from './metrics.ts';
 import { createProducer } from './producer.ts';
 import type { Bus, BusConnection, BusConsumer, BusLog, Lag } from './types.ts';
+
+const UNHEARD_TRIES = 100;
+const UNHEARD_PAUSE_MS = 100;
 
 /** Kafka behind a small port. Nothing is connected before it is used. */
 export function createBus(options: BusConnection & { clientId: string; log: BusLog }): Bus {
@@ -41,14 +45,14 @@ export function createBus(options: BusConnection & { clientId: string; log: BusL
         const present = new Set(await admin.listTopics());
         const missing = topics.filter(({ topic }) => !present.has(topic));
         if (missing.length > 0) {
-          await admin.createTopics({
-            waitForLeaders: true,
-            topics: missing.map(({ topic, partitions, config = {} }) => ({
+          await createTopics(
+            admin,
+            missing.map(({ topic, partitions, config = {} }) => ({
               topic,
               numPartitions: partitions,
               configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
             })),
-          });
+          );
         }
       }),
     lag,
@@ -83,6 +87,21 @@ async function withAdmin<T>(kafka: kafkajs.Kafka, work: (admin: kafkajs.Admin) =
     return await work(admin);
   } finally {
     await admin.disconnect();
+  }
+}
+
+/** kafkajs can wait for leaders, but gives up on a broker that has not heard of the topic yet. */
+async function createTopics(admin: kafkajs.Admin, topics: kafkajs.ITopicConfig[]): Promise<void> {
+  await admin.createTopics({ topics, waitForLeaders: false });
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) });
+      return;
+    } catch (error) {
+      const unheard = error instanceof Error && 'type' in error && error.type === 'UNKNOWN_TOPIC_OR_PARTITION';
+      if (!unheard || tries === UNHEARD_TRIES) throw error;
+      await pause(UNHEARD_PAUSE_MS);
+    }
   }
 }
 
