@@ -1,5 +1,6 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BSON, type Document, Long } from 'mongodb';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -61,7 +62,9 @@ describe('a backup', () => {
     expect(backup.pathOf('nothing')).toBeUndefined();
   });
 
-  it('is readable by its owner only', async () => {
+  it('is readable by its owner only, also in a folder that was there and open to others', async () => {
+    await mkdir(folder);
+    await chmod(folder, 0o755);
     await made();
     const modes = await Promise.all(
       (await readdir(folder, { recursive: true })).map(async (name) => (await stat(join(folder, name))).mode & 0o077),
@@ -90,6 +93,32 @@ describe('what is not a whole backup', () => {
     const backup = await openBackup(folder);
     await expect(backup.check()).rejects.toThrow(file);
     await expect(read(backup)).rejects.toThrow(file);
+  });
+
+  it('two files that were swapped are named, and one of another backup is', async () => {
+    await made();
+    const [one, two] = ['events.00001.bson.zst', 'events.00002.bson.zst'].map((name) => join(folder, 'team', name)) as [string, string];
+    await rename(one, `${one}.x`);
+    await rename(two, one);
+    await rename(`${one}.x`, two);
+    await expect((await openBackup(folder)).check()).rejects.toThrow(one);
+    folder = join(folder, '..', 'other');
+    const other = await createBackup(folder, { kind: 'data' });
+    await other.collection(entry, raw(documents.slice(1)));
+    await other.finish({});
+    await writeFile(one, await readFile(join(folder, 'team', 'events.00001.bson.zst')));
+    await expect((await openBackup(join(folder, '..', 'made'))).check()).rejects.toThrow(one);
+  });
+
+  it('files that are no part of it are told of, and do no harm', async () => {
+    await made();
+    const backup = await openBackup(folder);
+    expect(await backup.strays()).toEqual([]);
+    const more = join(folder, 'team', 'events.00099.bson.zst');
+    await writeFile(more, 'x');
+    expect(await backup.strays()).toEqual([more]);
+    await backup.check();
+    expect(await read(backup)).toHaveLength(documents.length);
   });
 
   it('another file that was changed is named', async () => {
@@ -127,6 +156,49 @@ describe('what is not a whole backup', () => {
     await writer.finish({});
     await expect(createBackup(folder, { kind: 'data', again: true })).rejects.toThrow('holds a backup already');
     await expect(createBackup(join(folder, '..'), { kind: 'data', again: true })).rejects.toThrow('not empty');
+  });
+});
+
+describe.runIf(existsSync('/dev/full'))('a disk that is full', () => {
+  it.each([
+    ['a part', 'team/events.00001.bson.zst'],
+    ['a file', 'checkpoints.jsonl'],
+    ['the manifest', 'manifest.json.part'],
+  ])('%s that has no room is named, with what to do; what is there is no backup, and the next one says so', async (_, file) => {
+    const writer = await createBackup(folder, { kind: 'data' });
+    await mkdir(join(folder, 'team'));
+    // a device that is always full
+    await symlink('/dev/full', join(folder, file));
+    const work = async () => {
+      await writer.collection(entry, raw());
+      await writer.file('checkpoints.jsonl', ['one\n']);
+      await writer.finish({});
+    };
+    await expect(work()).rejects.toThrow(`${join(folder, file)} cannot be written (ENOSPC: no space left on device`);
+    await expect(openBackup(folder)).rejects.toThrow('not finished');
+    await expect(work()).rejects.toThrow('First make room, or choose another folder; --again begins anew');
+  });
+});
+
+describe('who writes', () => {
+  it.each([
+    ['a process of this machine that is gone', { pid: 2 ** 30, host: hostname(), writer: 'x' }, 'and not finished; --again'],
+    // in containers every process has the same id
+    ['one before this process, with the same id', { pid: process.pid, host: hostname(), writer: 'x' }, 'and not finished; --again'],
+    ['one of another machine', { pid: process.pid, host: 'elsewhere', writer: 'x' }, 'on elsewhere: look whether it is still at work'],
+  ])('%s: begun anew on demand', async (__, by, said) => {
+    await unfinished();
+    await writeFile(join(folder, 'UNFINISHED'), JSON.stringify({ since: '2026-01-01T00:00:00.000Z', ...by }));
+    await expect(createBackup(folder, { kind: 'data' })).rejects.toThrow(said);
+    await (await createBackup(folder, { kind: 'data', again: true })).finish({});
+  });
+
+  it('another process that is alive, or two that begin at once: one writes, the other is told', async () => {
+    await unfinished();
+    await writeFile(join(folder, 'UNFINISHED'), JSON.stringify({ pid: process.ppid, host: hostname(), writer: 'x' }));
+    await expect(createBackup(folder, { kind: 'data', again: true })).rejects.toThrow(`process ${process.ppid} is writing`);
+    const both = await Promise.allSettled([1, 2].map(() => createBackup(join(folder, 'both'), { kind: 'data' })));
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   });
 });
 

@@ -85,11 +85,36 @@ export async function writeManifest(folder: string, manifest: Omit<Manifest, 'fo
   return text;
 }
 
-/** A new file, readable by its owner only, on disk when it resolves. */
-export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
-  await using handle = await open(path, 'w', 0o600);
-  await handle.writeFile(content);
-  await handle.datasync();
+/** A new file, readable by its owner only, on disk when it resolves; gives its size in bytes. BackupFault names the file that cannot be written. */
+export async function writeDurably(
+  path: string,
+  content: string | Uint8Array | AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+  onChunk: (chunk: Uint8Array) => void = () => undefined,
+): Promise<number> {
+  await using handle = await open(path, 'w', 0o600).catch((cause: unknown) => {
+    throw notWritten(path, cause);
+  });
+  let bytes = 0;
+  for await (const chunk of typeof content === 'string' || content instanceof Uint8Array ? [content] : content) {
+    const some = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    onChunk(some);
+    bytes += some.length;
+    await handle.appendFile(some).catch((cause: unknown) => {
+      throw notWritten(path, cause);
+    });
+  }
+  await handle.datasync().catch((cause: unknown) => {
+    throw notWritten(path, cause);
+  });
+  return bytes;
+}
+
+function notWritten(path: string, cause: unknown): BackupFault {
+  const room = (cause as NodeJS.ErrnoException).code === 'ENOSPC' ? 'make room, or choose another folder' : 'mend that';
+  return new BackupFault(
+    `${path} cannot be written (${(cause as Error).message}): what is in the folder is no backup. First ${room}; --again begins anew`,
+    { cause },
+  );
 }
 
 /** Names in a folder are on disk, too. */

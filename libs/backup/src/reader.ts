@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
@@ -19,6 +19,8 @@ export interface Backup {
   parts(entry: CollectionEntry): AsyncGenerator<Uint8Array[]>;
   /** Hash of every file against the manifest's. BackupFault names the first that differs or is missing. */
   check(onProgress?: (done: number, total: number) => void): Promise<void>;
+  /** What is in the folder and no part of the backup; nothing of it is ever read. */
+  strays(): Promise<string[]>;
   /** Path of another file of the backup; undefined when it has none of that name. */
   pathOf(file: string): string | undefined;
 }
@@ -51,6 +53,12 @@ export async function openBackup(folder: string, expected: { kind?: Manifest['ki
         done += bytes;
         onProgress?.(done, total);
       }
+    },
+    async strays() {
+      const own = new Set([...manifest.collections.flatMap(({ parts }) => parts), ...manifest.files].map(({ file }) => join(folder, file)));
+      const found = await readdir(folder, { recursive: true, withFileTypes: true });
+      const files = found.filter((one) => !one.isDirectory()).map(({ parentPath, name }) => join(parentPath, name));
+      return files.filter((path) => !own.has(path) && path !== join(folder, MANIFEST)).sort();
     },
     pathOf: (file) => (manifest.files.some((one) => one.file === file) ? join(folder, file) : undefined),
   };

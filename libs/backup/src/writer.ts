@@ -1,5 +1,6 @@
 import { createHash, hash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { zstdCompress } from 'node:zlib';
@@ -18,6 +19,8 @@ import {
 const compress = promisify(zstdCompress);
 /** Bytes of documents in one part, which is also what is in memory at a time. */
 const PART_BYTES = 16 * 1024 * 1024;
+/** Of this process. A process id alone comes again: in containers all of them are 1. */
+const writer = randomUUID();
 
 export interface BackupWriter {
   readonly folder: string;
@@ -48,7 +51,9 @@ export async function createBackup(
   { kind, again = false, partBytes = PART_BYTES, now = () => new Date() }: WriterOptions,
 ): Promise<BackupWriter> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await makeRoom(folder, again);
+  for (const name of await assertRoom(folder, again)) await rm(join(folder, name), { recursive: true, force: true });
+  // one that was there may be open to others; names tell something, too. A mount of somebody else's stays as it is
+  await chmod(folder, 0o700).catch(() => undefined);
   const created_at = now().toISOString();
   await noteUnfinished(folder, created_at);
   const manifest: Omit<Manifest, 'format'> = { kind, id: randomUUID(), created_at, collections: [], files: [], about: {} };
@@ -72,15 +77,7 @@ export async function createBackup(
     async file(path, content) {
       await mkdir(folderOf(folder, path), { recursive: true, mode: 0o700 });
       const sum = createHash('sha256');
-      let bytes = 0;
-      await using handle = await open(join(folder, path), 'w', 0o600);
-      for await (const chunk of content) {
-        const some = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-        sum.update(some);
-        bytes += some.length;
-        await handle.appendFile(some);
-      }
-      await handle.datasync();
+      const bytes = await writeDurably(join(folder, path), content, (chunk) => sum.update(chunk));
       manifest.files.push({ file: path, bytes, sha256: sum.digest('hex') });
       return bytes;
     },
@@ -108,41 +105,60 @@ async function* portions(documents: AsyncIterable<Uint8Array>, most: number): As
   if (waiting.length > 0) yield { raw: Buffer.concat(waiting), count: waiting.length };
 }
 
-async function makeRoom(folder: string, again: boolean): Promise<void> {
-  const names = await readdir(folder);
-  if (names.length === 0) return;
+/**
+ * Whether a backup can be begun in a folder. Gives the names in it that `createBackup` throws away; BackupFault says what is there, and what to
+ * do.
+ */
+export async function assertRoom(folder: string, again = false): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw new BackupFault(`${folder} cannot be read: ${error.message}`, { cause: error });
+  });
+  if (names.length === 0) return [];
   if (names.includes(MANIFEST)) throw new BackupFault(`${folder} holds a backup already; choose another folder`);
   if (!names.includes(UNFINISHED)) throw new BackupFault(`${folder} is not empty, and no backup; choose another folder`);
-  const { pid, since } = await unfinishedIn(folder);
-  if (pid !== undefined && isAlive(pid)) throw new BackupFault(`${folder}: process ${pid} is writing a backup there`);
-  if (!again)
-    throw new BackupFault(`${folder} holds a backup that was begun ${since} and not finished; --again throws it away and begins anew`);
-  for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
+  const { since, by } = await unfinishedIn(folder);
+  if (by !== undefined && isAlive(by)) throw new BackupFault(`${folder}: process ${by.pid} is writing a backup there`);
+  if (again) return names;
+  const where = by === undefined || by.host === hostname() ? '' : ` (on ${by.host}: look whether it is still at work there)`;
+  throw new BackupFault(
+    `${folder} holds a backup that was begun ${since} and not finished${where}; --again throws it away and begins anew`,
+  );
+}
+
+interface Writer {
+  pid: number;
+  host: string;
+  writer: string;
 }
 
 async function noteUnfinished(folder: string, since: string): Promise<void> {
   const path = join(folder, UNFINISHED);
+  const by: Writer = { pid: process.pid, host: hostname(), writer };
   try {
     await using handle = await open(path, 'wx', 0o600);
-    await handle.writeFile(JSON.stringify({ since, pid: process.pid }));
+    await handle.writeFile(JSON.stringify({ since, ...by }));
     await handle.datasync();
   } catch (cause) {
     throw new BackupFault(`${path} cannot be made: ${(cause as Error).message}`, { cause });
   }
 }
 
-async function unfinishedIn(folder: string): Promise<{ pid: number | undefined; since: string }> {
+async function unfinishedIn(folder: string): Promise<{ by: Writer | undefined; since: string }> {
   const path = join(folder, UNFINISHED);
   const text = await readFile(path, 'utf8').catch(() => '{}');
   try {
-    const { pid, since } = JSON.parse(text) as { pid?: number; since?: string };
-    return { pid, since: since ?? (await stat(path)).mtime.toISOString() };
+    const { since = (await stat(path)).mtime.toISOString(), pid, host = hostname(), writer: of = '' } = JSON.parse(text);
+    return { since, by: Number.isSafeInteger(pid) ? { pid, host, writer: of } : undefined };
   } catch {
-    return { pid: undefined, since: 'some time ago' };
+    return { by: undefined, since: 'some time ago' };
   }
 }
 
-function isAlive(pid: number): boolean {
+/** As far as it can be seen from here: of another machine's processes nothing can. */
+function isAlive({ pid, host, writer: of }: Writer): boolean {
+  if (host !== hostname()) return false;
+  if (pid === process.pid) return of === writer;
   try {
     process.kill(pid, 0);
     return true;
