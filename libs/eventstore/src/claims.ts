@@ -2,7 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '@biz/errors';
 import type { Collection, Db } from 'mongodb';
 import { claimsOf, entityOf } from './fold.ts';
-import { isDuplicateKey, loadFresh, type Reading } from './reading.ts';
+import { isDuplicateKey } from './inserts.ts';
+import { loadFresh, type Reading } from './reading.ts';
 import type { Claim } from './types.ts';
 
 /** A document of `claims`: a unique value and the stream that has it or is about to. */

@@ -3,8 +3,9 @@ import { AppError, isUnavailable } from '@biz/errors';
 import { BSON } from 'mongodb';
 import { clock } from './claims.ts';
 import { claimsOf, evolve, nextEventId, streamId } from './fold.ts';
+import { isDuplicateKey } from './inserts.ts';
 import { noMarks, type StoreParts } from './parts.ts';
-import { catchUp, ensureCurrent, isDuplicateKey, load, saveCurrent } from './reading.ts';
+import { catchUp, ensureCurrent, load, saveCurrent } from './reading.ts';
 import { schemaVersionOf } from './schema.ts';
 import type { Claim, CurrentDocument, Draft, EventDocument, Fence, Idempotency } from './types.ts';
 

@@ -1,6 +1,7 @@
 export type { ClaimDocument } from './claims.ts';
 export type { Command, Executed, Next } from './execute.ts';
 export { claimsOf, evolve, nextEventId, type RulesByType, streamId } from './fold.ts';
+export { insertMissing, isDuplicateKey } from './inserts.ts';
 export { createLease, type Lease } from './lease.ts';
 export type { StoreLog } from './log.ts';
 export { createOutbox, type Doer, type Outbox, type OutboxOptions, type OwnEvent, ownEventDocument } from './outbox.ts';

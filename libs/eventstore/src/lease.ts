@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Collection, Db } from 'mongodb';
-import { isDuplicateKey } from './reading.ts';
+import { isDuplicateKey } from './inserts.ts';
 
 /** A document of `leases`: who does a work that one process at a time does. */
 interface LeaseDocument {

@@ -1,8 +1,9 @@
 import { AppError } from '@biz/errors';
 import type { JsonObject } from '@biz/json';
 import { tracedBatch } from '@biz/telemetry';
-import { BSON, type Collection, type Db, MongoBulkWriteError } from 'mongodb';
+import { BSON, type Collection, type Db } from 'mongodb';
 import { nextEventId, streamId } from './fold.ts';
+import { insertMissing } from './inserts.ts';
 import type { StoreLog } from './log.ts';
 import { publishSpans, publishTo, type Sender } from './publish.ts';
 import { createRelay, type RelaySource } from './relay.ts';
@@ -72,7 +73,6 @@ export interface OutboxOptions {
 const MOST_EVENT_BYTES = 512 * 1024;
 /** Documents of one insert; what waits beyond goes with the next. */
 const MOST_AT_ONCE = 500;
-const DUPLICATE_KEY = 11000;
 
 /**
  * An outbox for events that belong to no entity of the event store: a durable insert into the collection (the documents of this
@@ -103,7 +103,7 @@ export async function createOutbox(options: OutboxOptions): Promise<Outbox> {
     try {
       const traceparentOf = (index: number) => documents[index]?.meta.traceparent;
       // in no caller's span: the next group is written by the same loop, for others
-      await tracedBatch('outbox append', { count: documents.length, traceparentOf }, () => insert(events, documents));
+      await tracedBatch('outbox append', { count: documents.length, traceparentOf }, () => insertMissing(events, documents));
     } catch (cause) {
       throw new AppError('unavailable', 'The events cannot be written at present; try again in a moment.', { cause });
     }
@@ -163,18 +163,6 @@ export function ownEventDocument(event: OwnEvent, environment: string): EventDoc
     throw new AppError('too_large', `An event may hold at most ${MOST_EVENT_BYTES} bytes.`);
   }
   return document;
-}
-
-/** Unordered, so that one that is there already keeps none of the others out. */
-async function insert(events: Collection<EventDocument>, documents: EventDocument[]): Promise<void> {
-  try {
-    await events.insertMany(documents, { ordered: false });
-  } catch (error) {
-    if (!(error instanceof MongoBulkWriteError)) throw error;
-    const failures = [error.writeErrors].flat();
-    const concern = error.result.getWriteConcernError();
-    if (failures.length === 0 || concern !== undefined || failures.some(({ code }) => code !== DUPLICATE_KEY)) throw error;
-  }
 }
 
 interface Waiting {

@@ -1,5 +1,6 @@
 import type { Collection, Filter } from 'mongodb';
 import { evolve, type RulesByType, streamId } from './fold.ts';
+import { isDuplicateKey } from './inserts.ts';
 import type { StoreLog } from './log.ts';
 import { isOutdated, outdatedVersions, Unfoldable } from './schema.ts';
 import type { CurrentDocument, EventDocument } from './types.ts';
@@ -104,9 +105,4 @@ export async function ensureCurrent(
     }
   }
   return heads.size;
-}
-
-/** Whether a unique index refused a write. */
-export function isDuplicateKey(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 11000;
 }

@@ -1,8 +1,8 @@
 import { type EventSource, sourceOf } from '@biz/envelope';
 import { canonicalJson, type JsonValue } from '@biz/json';
 import { streamId } from './fold.ts';
+import { isDuplicateKey } from './inserts.ts';
 import type { Mark, StoreParts } from './parts.ts';
-import { isDuplicateKey } from './reading.ts';
 import { add, emptyRestoreReport, type RestoreReport } from './report.ts';
 import type { EventDocument } from './types.ts';
 

@@ -1,5 +1,6 @@
+import { isDuplicateKey } from '@biz/eventstore';
 import type { FlagKey, Flags } from '@biz/flags';
-import { type Collection, type Db, MongoServerError } from 'mongodb';
+import type { Collection, Db } from 'mongodb';
 
 /** What was decided for a new user, by the id of the event that told of it. */
 interface Decision {
@@ -29,7 +30,6 @@ export interface DecisionOptions {
 }
 
 const FLAG = 'notification.welcome_email' satisfies FlagKey;
-const DUPLICATE_KEY = 11_000;
 /** Clocks of producers differ from ours. */
 const MARGIN_MS = 3_600_000;
 
@@ -57,7 +57,7 @@ async function keep(decisions: Collection<Decision>, decision: Decision): Promis
     await decisions.insertOne(decision);
     return decision;
   } catch (error) {
-    if (!(error instanceof MongoServerError) || error.code !== DUPLICATE_KEY) throw error;
+    if (!isDuplicateKey(error)) throw error;
     return (await decisions.findOne({ _id: decision._id })) ?? decision;
   }
 }

@@ -1,6 +1,6 @@
+import { insertMissing } from '@biz/eventstore';
 import type { Collection } from 'mongodb';
 import type { Collections } from '../collections.ts';
-import { insertOnce } from '../ingest/mongo-store.ts';
 import { indexKey } from '../keys.ts';
 import { bindingOf, DEFAULT_PAGE_SIZE, fetchPage, readToken, writeToken } from '../query/page.ts';
 import type { Scope } from '../query/scope.ts';
@@ -23,7 +23,7 @@ export async function openFindings(
     const ids = left.map(({ _id }) => _id);
     for await (const one of findings.find({ _id: { $in: ids } })) known.set(one._id, one);
     const fresh = left.filter(({ _id }) => !known.has(_id)).slice(0, most - added);
-    await insertOnce(findings, fresh);
+    await insertMissing(findings, fresh);
     added += fresh.length;
     left = left.flatMap((one) => {
       const { status, closed_at } = known.get(one._id) ?? {};

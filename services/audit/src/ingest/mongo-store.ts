@@ -1,5 +1,6 @@
+import { insertMissing } from '@biz/eventstore';
 import { type Edge, EMPTY_EDGE, edgeRoot } from '@biz/merkle';
-import { Binary, type Collection, MongoBulkWriteError } from 'mongodb';
+import { Binary, type Collection } from 'mongodb';
 import type { Collections, OwnershipDocument } from '../collections.ts';
 import { fieldName, recordId, tileId } from '../keys.ts';
 import type { EntityState } from './batch.ts';
@@ -7,7 +8,6 @@ import { exactStates } from './exact-states.ts';
 import type { AuditStore, EntityDocument, LogAdvance, OwnershipMerge } from './store.ts';
 import { updateEach } from './table-update.ts';
 
-const DUPLICATE_KEY = 11000;
 // One beyond the last digit: ends the range of a log's ids.
 const AFTER_DIGITS = ':';
 
@@ -46,7 +46,7 @@ export function createMongoStore(collections: Collections): AuditStore {
     records: async (ids) => await events.find({ _id: { $in: [...ids] }, kind: 'event' }).toArray(),
     heads: (keys) => heads(entities, keys),
     exactStates: (keys, fromVersion) => exactStates(collections, keys, fromVersion),
-    insert: async (documents, { inTurn }) => (await insertMissing(records, documents, inTurn)).length === 0,
+    insert: async (documents, { inTurn }) => (await insertMissing(records, documents, { ordered: inTurn })).length === 0,
     clearActive: async (ids) => {
       if (ids.length > 0) {
         await records.updateMany({ _id: { $in: [...ids] }, is_active: true }, { $set: { is_active: false } });
@@ -89,28 +89,9 @@ async function heads(entities: Collections['entities'], keys: readonly string[])
   );
 }
 
-/** Inserts, and gives back the documents whose key was taken. */
-async function insertMissing<T extends { _id: string }>(
-  collection: Collection<T>,
-  documents: readonly T[],
-  ordered: boolean,
-): Promise<T[]> {
-  if (documents.length === 0) return [];
-  try {
-    await collection.insertMany(documents as readonly never[], { ordered });
-    return [];
-  } catch (error) {
-    const errors = error instanceof MongoBulkWriteError ? [error.writeErrors].flat() : [];
-    if (errors.length === 0 || errors.some(({ code }) => code !== DUPLICATE_KEY)) {
-      throw error;
-    }
-    return errors.map(({ index }) => documents[index] as T);
-  }
-}
-
 /** Inserts what is not there. */
-export async function insertOnce<T extends { _id: string }>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
-  await insertMissing(collection, documents, false);
+async function insertOnce<T extends { _id: string }>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
+  await insertMissing(collection, documents);
 }
 
 /**
@@ -132,7 +113,7 @@ async function upsertEach<T extends { _id: string }, Row extends { _id: string }
       (await plain.find({ _id: { $in: left.map(({ _id }) => _id) } }, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id),
     );
     const missing = left.filter(({ _id }) => !present.has(_id));
-    const taken = new Set((await insertMissing(collection, missing.map(create), false)).map(({ _id }) => _id));
+    const taken = new Set((await insertMissing(collection, missing.map(create))).map(({ _id }) => _id));
     // More are there than were updated: one of them came in between, and which is not known.
     const late = present.size > updated ? left.filter(({ _id }) => present.has(_id)) : [];
     left = [...late, ...missing.filter(({ _id }) => taken.has(_id))];
@@ -197,5 +178,5 @@ async function advance(logs: Collections['logs'], logId: string, base: number, {
   if (matchedCount === 1) {
     return true;
   }
-  return base === 0 && (await insertMissing(logs, [{ _id: logId, ...change }], true)).length === 0;
+  return base === 0 && (await insertMissing(logs, [{ _id: logId, ...change }])).length === 0;
 }

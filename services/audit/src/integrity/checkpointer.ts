@@ -1,8 +1,7 @@
-import { startWorker, type Worker } from '@biz/eventstore';
+import { insertMissing, startWorker, type Worker } from '@biz/eventstore';
 import { consistencyProof, type Signer, signCheckpoint, verifyConsistency } from '@biz/merkle';
 import { Binary, type Db } from 'mongodb';
 import type { CheckpointDocument, Collections } from '../collections.ts';
-import { insertOnce } from '../ingest/mongo-store.ts';
 import type { AuditStore } from '../ingest/store.ts';
 import { edgeOf } from '../ingest/tree.ts';
 import { checkpointId } from '../keys.ts';
@@ -69,7 +68,7 @@ export async function signMoved(parts: CheckpointerParts, signed: Map<string, nu
       fresh.map(({ line }) => line),
     );
   }
-  await insertOnce(
+  await insertMissing(
     collections.checkpoints,
     fresh.map(({ document }) => document),
   );

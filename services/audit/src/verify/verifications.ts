@@ -1,7 +1,8 @@
 import { AppError, isUnavailable } from '@biz/errors';
+import { isDuplicateKey } from '@biz/eventstore';
 import { newId } from '@biz/service';
 import { counter } from '@biz/telemetry';
-import { type Collection, MongoServerError } from 'mongodb';
+import type { Collection } from 'mongodb';
 import type { VerifyResult } from './verify.ts';
 
 /** What the comparison with the services gave, and the findings that were open then: kinds and ids, nothing of what they are about. */
@@ -53,7 +54,6 @@ export interface Verifications extends AsyncDisposable {
   get(id: string): Promise<VerificationDocument | null>;
 }
 
-const DUPLICATE_KEY = 11000;
 const MOST_TRIES = 5;
 const LEASE = 'verification';
 
@@ -114,7 +114,7 @@ async function take(leases: Collection<VerificationLease>, seen: VerificationLea
     await leases.insertOne({ _id: LEASE, holder: id, beat: 0 });
     return true;
   } catch (error) {
-    if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return false;
+    if (isDuplicateKey(error)) return false;
     throw error;
   }
 }

@@ -1,4 +1,5 @@
-import { type AnyBulkWriteOperation, type Collection, type Db, MongoBulkWriteError } from 'mongodb';
+import { insertMissing } from '@biz/eventstore';
+import type { AnyBulkWriteOperation, Collection, Db } from 'mongodb';
 import type { Hit } from './bursts.ts';
 import type { PairState, PendingAlert, TallyStore } from './tally.ts';
 
@@ -12,7 +13,6 @@ interface PairDocument extends PairState {
   _id: string;
 }
 
-const DUPLICATE_KEY = 11_000;
 /** Pairs asked for in one command. */
 const MOST_PAIRS = 500;
 /** Hits are counted long before: windows are a day at most, and what a consumer takes again is its last batch. */
@@ -35,7 +35,7 @@ export async function openMongoTally(db: Db): Promise<TallyStore> {
     },
     async addHits(given) {
       const written_at = new Date();
-      await insertNew(
+      await insertMissing(
         hits,
         given.map(({ id, ...hit }) => ({ _id: id, ...hit, written_at })),
       );
@@ -75,7 +75,7 @@ type Opening = { pair: string; seen: number | undefined; last: number; pending: 
 
 async function openFirst(pairs: Collection<PairDocument>, changes: readonly Opening[]): Promise<string[]> {
   const first = changes.filter(({ seen }) => seen === undefined).map(({ pair, last, pending }) => ({ _id: pair, last, pending }));
-  const taken = await insertNew(pairs, first);
+  const taken = new Set((await insertMissing(pairs, first)).map(({ _id }) => _id));
   return first.map(({ _id }) => _id).filter((pair) => !taken.has(pair));
 }
 
@@ -88,19 +88,6 @@ async function openAnother(pairs: Collection<PairDocument>, changes: readonly Op
     if (matchedCount > 0) written.push(pair);
   }
   return written;
-}
-
-/** Inserts what is not there; the ids that were. */
-async function insertNew<T extends { _id: string }>(collection: Collection<T>, documents: readonly T[]): Promise<Set<string>> {
-  if (documents.length === 0) return new Set();
-  try {
-    await collection.insertMany(documents as readonly never[], { ordered: false });
-    return new Set();
-  } catch (error) {
-    const failures = error instanceof MongoBulkWriteError ? [error.writeErrors].flat() : [];
-    if (failures.length === 0 || failures.some(({ code }) => code !== DUPLICATE_KEY)) throw error;
-    return new Set(failures.flatMap(({ index }) => documents[index]?._id ?? []));
-  }
 }
 
 async function inParts<Item, Found>(items: readonly Item[], read: (part: Item[]) => Promise<Found[]>): Promise<Found[]> {

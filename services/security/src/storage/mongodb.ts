@@ -1,7 +1,8 @@
 import { AppError } from '@biz/errors';
-import { type Collection, type Db, type Filter, type IndexDescription, MongoBulkWriteError, MongoServerError } from 'mongodb';
+import { insertMissing } from '@biz/eventstore';
+import { type Collection, type Db, type Filter, type IndexDescription, MongoServerError } from 'mongodb';
 import { anonymous, type Place, pageOf, placeOf } from './event.ts';
-import type { Anonymization, AuditLogStorage, EventPage, EventQuery, PageRequest, Refusal, StoredEvent } from './port.ts';
+import type { Anonymization, AuditLogStorage, EventPage, EventQuery, PageRequest, StoredEvent } from './port.ts';
 
 /** A document of `security_events`. `waiting` names the other storages that do not have the event yet (see forward.ts). */
 export interface EventDocument extends Omit<StoredEvent, 'event_id'> {
@@ -12,7 +13,6 @@ export interface EventDocument extends Omit<StoredEvent, 'event_id'> {
 /** The longest that a list may search, in milliseconds. */
 const SEARCH_MS = 6_000;
 const TIME_LIMIT_EXCEEDED = 50;
-const DUPLICATE_KEY = 11_000;
 
 /** Lists are walked in order of time within the most telling filter that is given; what else is filtered is looked at on the way. */
 const indexes: IndexDescription[] = [
@@ -36,11 +36,13 @@ export async function openMongoStorage(db: Db, others: readonly string[] = []): 
   const waiting = Object.fromEntries(others.map((name) => [name, true as const]));
   return {
     name: 'mongodb',
-    save: (given) =>
-      insertNew(
+    async save(given) {
+      await insertMissing(
         events,
         given.map(({ event_id, ...event }) => ({ _id: event_id, ...event, ...(others.length > 0 && { waiting }) })),
-      ),
+      );
+      return [];
+    },
     find: (query, page) => find(events, query, page),
     async anonymize(what) {
       const { modifiedCount } = await events.updateMany({ ...concerned(what), anonymized: false }, { $set: { ...anonymous } });
@@ -52,20 +54,6 @@ export async function openMongoStorage(db: Db, others: readonly string[] = []): 
 
 export function toEvent({ _id, waiting: _, ...event }: EventDocument): StoredEvent {
   return { event_id: _id, ...event };
-}
-
-/** Unordered, so that one that is there already holds up none of the others. */
-async function insertNew(events: Collection<EventDocument>, documents: EventDocument[]): Promise<readonly Refusal[]> {
-  if (documents.length === 0) return [];
-  try {
-    await events.insertMany(documents, { ordered: false });
-    return [];
-  } catch (error) {
-    if (!(error instanceof MongoBulkWriteError)) throw error;
-    const failures = [error.writeErrors].flat();
-    if (failures.length === 0 || failures.some(({ code }) => code !== DUPLICATE_KEY)) throw error;
-    return [];
-  }
 }
 
 /** The first stretch of time that is looked at, how much longer each next one is, and the one that has no end. */

@@ -1,6 +1,6 @@
 import { producerName, type ReadEvent } from '@biz/envelope';
-import type { CurrentDocument, EventStore } from '@biz/eventstore';
-import { type Collection, type Filter, MongoBulkWriteError, type WithId } from 'mongodb';
+import { type CurrentDocument, type EventStore, insertMissing } from '@biz/eventstore';
+import type { Collection, Filter, WithId } from 'mongodb';
 import type { Place, Sink } from '../consumer.ts';
 import { keyText } from '../storage/event.ts';
 import { eventsOf, toEvent } from '../storage/mongodb.ts';
@@ -30,7 +30,6 @@ interface MarkDocument {
   next: number;
 }
 
-const DUPLICATE_KEY = 11_000;
 const HOUR_SECONDS = 3_600;
 
 /** The order of events, and the events themselves, in MongoDB. */
@@ -102,7 +101,12 @@ export async function openEntries({ db, current }: Pick<EventStore, 'db' | 'curr
           ...all.filter(isOfAlert).map((event) => alertEntryOf(event, place)),
         ];
         if (entries.length === 0) return;
-        await insertNew(documents, entries, new Date());
+        const kept_at = new Date();
+        // an event that is there already stays where it was first
+        await insertMissing(
+          documents,
+          entries.map(({ event_id, ...entry }) => ({ _id: event_id, ...entry, kept_at })),
+        );
         await marks.updateOne({ _id: place.partition }, { $max: { next: place.end } }, { upsert: true });
         onKept();
       },
@@ -141,16 +145,4 @@ async function found<Document extends { _id: string }>(
   if (ids.length === 0) return new Map();
   const documents = await collection.find({ _id: { $in: ids } } as Filter<Document>).toArray();
   return new Map(documents.map((document) => [String(document._id), document]));
-}
-
-/** An event that is there already stays where it was first. */
-async function insertNew(collection: Collection<EntryDocument>, entries: readonly Entry[], kept_at: Date): Promise<void> {
-  const documents = entries.map(({ event_id, ...entry }) => ({ _id: event_id, ...entry, kept_at }));
-  try {
-    await collection.insertMany(documents, { ordered: false });
-  } catch (error) {
-    if (!(error instanceof MongoBulkWriteError)) throw error;
-    const failures = [error.writeErrors].flat();
-    if (failures.length === 0 || failures.some(({ code }) => code !== DUPLICATE_KEY)) throw error;
-  }
 }
