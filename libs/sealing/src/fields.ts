@@ -1,5 +1,6 @@
 import { getOwn, isJsonObject, type JsonObject, type JsonValue, jsonPointer, parseJson, setOwn } from '@biz/json';
-import type { Keyring } from './keyring.ts';
+import { sealUnlessErased } from './erasable.ts';
+import type { Keyring, SealItem } from './keyring.ts';
 
 /** A sealed value where a plain one was: `{"sealed": "<token>"}`. */
 export interface SealedValue {
@@ -40,7 +41,19 @@ export function isSealedValue(value: JsonValue | undefined): value is JsonObject
  * The data of all targets with the named fields sealed, each as JSON text; absent and null ones stay as they are
  * (null clears in a merge patch, and tells nothing). Arguments are not changed. Errors: those of `Keyring.seal`.
  */
-export async function sealFields(keyring: Pick<Keyring, 'seal'>, targets: readonly SealTarget[]): Promise<JsonObject[]> {
+export function sealFields(keyring: Pick<Keyring, 'seal'>, targets: readonly SealTarget[]): Promise<JsonObject[]> {
+  return sealedBy((items) => keyring.seal(items), targets);
+}
+
+/** As `sealFields`, but a field whose key was destroyed becomes null: its value is then kept nowhere. Errors: those of `Keyring.seal` but that. */
+export function sealFieldsUnlessErased(keyring: Pick<Keyring, 'seal'>, targets: readonly SealTarget[]): Promise<JsonObject[]> {
+  return sealedBy((items) => sealUnlessErased(keyring, items), targets);
+}
+
+async function sealedBy(
+  seal: (items: readonly SealItem[]) => Promise<readonly (string | null)[]>,
+  targets: readonly SealTarget[],
+): Promise<JsonObject[]> {
   const places = targets.flatMap((target, index) =>
     target.fields.flatMap(({ path, ownership_id }) => {
       const value = valueAt(target.data, stepsOf(path));
@@ -48,7 +61,7 @@ export async function sealFields(keyring: Pick<Keyring, 'seal'>, targets: readon
     }),
   );
   if (places.length === 0) return targets.map((target) => target.data);
-  const tokens = await keyring.seal(
+  const tokens = await seal(
     places.map(({ index, path, ownership_id, text }) => {
       const { company_id, event_id } = targets[index] as SealTarget;
       return { company_id, event_id, ownership_id, field: path, text };
@@ -56,7 +69,8 @@ export async function sealFields(keyring: Pick<Keyring, 'seal'>, targets: readon
   );
   const results = targets.map((target) => target.data);
   for (const [at, { index, path }] of places.entries()) {
-    results[index] = replaced(results[index] as JsonObject, stepsOf(path), { sealed: tokens[at] as string });
+    const sealed = tokens[at] ?? null;
+    results[index] = replaced(results[index] as JsonObject, stepsOf(path), sealed === null ? null : { sealed });
   }
   return results;
 }

@@ -1,6 +1,6 @@
 import type { OwnEvent } from '@biz/eventstore';
 import { isJsonObject, type JsonObject, parseJson } from '@biz/json';
-import { ErasedError, type Keyring, sealFields } from '@biz/sealing';
+import { type Keyring, sealFieldsUnlessErased } from '@biz/sealing';
 import {
   anonymous,
   eventName,
@@ -24,7 +24,13 @@ export async function eventsOf(
   drafts: readonly SecurityEventDraft[],
   producer: string,
 ): Promise<OwnEvent[]> {
-  const sealed = await sealAll(keyring, drafts);
+  const targets = drafts.map((draft) => ({
+    company_id: draft.company_id ?? null,
+    event_id: draft.event_id,
+    data: payloadOf(draft),
+    fields: personalPaths.map((path) => ({ path, ownership_id: ownerOf(draft) })),
+  }));
+  const sealed = await sealFieldsUnlessErased(keyring, targets);
   return drafts.map((draft, at) => ({
     event_id: draft.event_id,
     type: eventName(draft.event_type),
@@ -51,32 +57,7 @@ function ownerOf(draft: SecurityEventDraft): string {
   return draft.user_id ?? draft.company_id ?? anonymous;
 }
 
-async function sealAll(keyring: Pick<Keyring, 'seal'>, drafts: readonly SecurityEventDraft[]): Promise<JsonObject[]> {
-  const erased = new Set<string>();
-  for (;;) {
-    const targets = drafts.map((draft) => {
-      const company_id = draft.company_id ?? null;
-      const gone = erased.has(keyOf(company_id, ownerOf(draft)));
-      const data = payloadOf(gone ? { ...draft, user_email: undefined, user_agent: undefined } : draft);
-      const fields = personalPaths.map((path) => ({ path, ownership_id: ownerOf(draft) }));
-      return { company_id, event_id: draft.event_id, data, fields };
-    });
-    try {
-      return await sealFields(keyring, targets);
-    } catch (error) {
-      if (!(error instanceof ErasedError)) throw error;
-      for (const { company_id, ownership_id } of error.owners) erased.add(keyOf(company_id, ownership_id));
-    }
-  }
-}
-
-function keyOf(company: string | null, owner: string): string {
-  return JSON.stringify([company, owner]);
-}
-
-type Loose = { [Name in keyof SecurityEventDraft]: SecurityEventDraft[Name] | undefined };
-
-function payloadOf(draft: Loose & Pick<SecurityEventDraft, 'event_type' | 'first_at' | 'last_at'>): JsonObject {
+function payloadOf(draft: SecurityEventDraft): JsonObject {
   const details = parseJson(draft.details ?? '{}');
   const payload: SecurityPayload = {
     event_type: draft.event_type,
