@@ -17,7 +17,17 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { ssr, test: { name: 'unit', include: ['**/*.test.ts'], exclude: [...exclude, '**/*.int.test.ts', '**/*.e2e.test.ts'] } },
+      {
+        ssr,
+        test: {
+          name: 'unit',
+          include: ['**/*.test.ts'],
+          exclude: [...exclude, '**/*.int.test.ts', '**/*.e2e.test.ts'],
+          // a busy machine is no fault: thousands of random cases take more than the 5 s of the default there
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
       {
         ssr,
         test: {
