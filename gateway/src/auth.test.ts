@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { until } from '@biz/testing';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { goodClaims, someId, type TestFleet, type TestGateway, testFleet, testGateway } from './testing/index.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let fleet: TestFleet;
 const path = `/v1/cost-centers/${someId}`;

@@ -1,9 +1,7 @@
 import { loadContract } from '@biz/protos';
 import { until } from '@biz/testing';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type TestFleet, type TestGateway, type TestServices, testFleet, testGateway, testServices } from './testing/index.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let fleet: TestFleet;
 let second: TestServices;

@@ -6,10 +6,8 @@ import { AppError } from '@biz/errors';
 import { until } from '@biz/testing';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { type Dispatcher, request } from 'undici';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type TestFleet, type TestGateway, testFleet, testGateway } from './testing/index.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const proto = `
 syntax = "proto3";

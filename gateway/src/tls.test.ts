@@ -7,10 +7,8 @@ import { join } from 'node:path';
 import { type ConnectionOptions, connect, createServer } from 'node:tls';
 import { tlsFolder } from '@biz/pki';
 import { until } from '@biz/testing';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { someId, type TestFleet, testFleet } from './testing/index.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let fleet: TestFleet;
 

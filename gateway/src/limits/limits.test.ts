@@ -1,8 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { someId, type TestFleet, type TestGateway, testFleet, testGateway } from '../testing/index.ts';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 let fleet: TestFleet;
 const path = `/v1/cost-centers/${someId}`;
 const gateways: TestGateway[] = [];

@@ -4,10 +4,8 @@ import { repository, services } from '@biz/local';
 import { keyFolders, shapes } from '@biz/setup';
 import { Ajv } from 'ajv';
 import formats from 'ajv-formats';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ComposeService, mountsOf, readCompose, variablesOf } from './compose.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const compose = readCompose();
 const all = Object.entries(compose.services);

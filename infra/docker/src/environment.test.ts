@@ -3,10 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Fleet, gatewayName, gatewaySpec, repository, serviceSpec, services } from '@biz/local';
 import { makeKeys } from '@biz/setup';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ComposeService, readCompose } from './compose.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const compose = readCompose();
 const processes = [...services.map(({ name }) => name), gatewayName];

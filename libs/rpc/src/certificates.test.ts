@@ -8,10 +8,8 @@ import { connect, createServer } from 'node:tls';
 import { type TlsFiles, tlsFolder } from '@biz/pki';
 import { loadContract } from '@biz/protos';
 import { type TestTls, testTls, until } from '@biz/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type CallContext, createRpcClient, createRpcServer, type Handler, type RpcServer, watchCertificates } from './index.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const contract = loadContract();
 const service = 'biz.cost_center.v1.CostCenterService';

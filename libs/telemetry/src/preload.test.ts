@@ -4,9 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestCollector, testCollector } from '@biz/testing';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** A process that was started with the preload: how it ended, and what it said. */
 async function run(does: string, env: Record<string, string>): Promise<{ code: number; lines: Record<string, unknown>[] }> {

@@ -2,11 +2,9 @@ import { AppError } from '@biz/errors';
 import { loadContract, renderJson } from '@biz/protos';
 import { type CallContext, createRpcClient, type RpcClient } from '@biz/rpc';
 import { until } from '@biz/testing';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recordId } from './keys.ts';
 import { type AuditHarness, auditHarness, contextOf, envelope } from './testing/harness.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 interface Line {
   cursor: string;

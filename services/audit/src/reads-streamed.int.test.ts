@@ -6,10 +6,8 @@ import type { EventDocument } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { createRpcClient } from '@biz/rpc';
 import { until } from '@biz/testing';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuditHarness, auditHarness, contextOf, envelope } from './testing/harness.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** More than the way to the caller holds, so that a caller who takes nothing stops an export in the middle. */
 const TOTAL = 2_000;

@@ -1,13 +1,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { openElasticsearchStorage } from './elasticsearch.ts';
 import { openPostgresqlStorage } from './postgresql.ts';
 
 // engines that are away are waited for
-vi.setConfig({ testTimeout: 60_000 });
-
 const password = 'hunter2%40x';
 /** As it stands in the header of basic authentication. */
 const basic = Buffer.from('svc:hunter2@x').toString('base64');
