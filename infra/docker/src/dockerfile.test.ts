@@ -30,6 +30,12 @@ test('the image runs as a user who may change nothing of it, and has a check of 
   expect(last && commandOf(last, 'CMD').at(-1)).toBe('dist/main.js');
 });
 
+test('no script of a package runs where the packages that stay are installed', () => {
+  const [install] = steps('RUN').filter(({ text }) => text.includes('--omit=dev'));
+  expect(install?.stage).toBe('production');
+  expect(install?.text).toContain('--ignore-scripts');
+});
+
 test('it runs as npm start runs it, but for the sources', () => {
   const command = last ? commandOf(last, 'CMD').flatMap((word) => word.split('=')) : [];
   for (const word of ['--import', '@biz/telemetry/preload', '--disable-warning', 'TimeoutNegativeWarning']) expect(command).toContain(word);

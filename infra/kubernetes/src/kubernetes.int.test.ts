@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { auditTopic, gatewayName, plainProgress, repository, seeder, services } from '@biz/local';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { customFaults, isCustom } from './custom-resources.ts';
 import {
   type Container,
@@ -200,14 +199,12 @@ describe.skipIf(render === undefined)('the manifests (kustomize needs Go, kubect
     });
   });
 
-  test('the local engines are those of docker-compose.yml', () => {
-    const compose = readFileSync(join(repository, 'docker-compose.yml'), 'utf8');
-    const images = Object.values((parse(compose, { merge: true }) as { services: Record<string, { image: string }> }).services);
-    const wanted = images.map(({ image }) => /^\$\{\w+:-(.*)\}$/.exec(image)?.[1] ?? image);
-    const own = of('local')
-      .workloads()
-      .flatMap(({ template }) => template.spec.containers.map(({ image }) => image));
-    expect(wanted).toEqual(expect.arrayContaining(own.filter((image) => !image.startsWith('biz-retail/'))));
+  test('telemetry of production waits for its key, which a process that is started without never gets', () => {
+    for (const name of ['collector', 'retention']) {
+      const [, secret] = containerOf(processOf('production', name)).envFrom ?? [];
+      expect([name, secret]).toEqual([name, { secretRef: { name: 'telemetry-keys' } }]);
+      expect(of('production').secretKeys('telemetry-keys')).toEqual(['ELASTICSEARCH_API_KEY']);
+    }
   });
 });
 

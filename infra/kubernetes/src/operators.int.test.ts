@@ -70,6 +70,9 @@ describe.skipIf(render === undefined)('the engines by operators', () => {
     expect(hosts.map((host) => `${host}:${listener.port}`).join(',')).toBe(settings.KAFKA_BROKERS);
     expect([String(listener.tls), listener.authentication.type]).toEqual([settings.KAFKA_TLS, settings.KAFKA_SASL_MECHANISM]);
     expect(certificateOf(listener.configuration.brokerCertChainAndKey.secretName)).toEqual(hosts);
+    // the only form of key that Strimzi takes
+    expect(engines.get('Certificate', 'kafka').spec).toMatchObject({ privateKey: { encoding: 'PKCS8' } });
+    expect(engines.get('Namespace', 'biz-engines').metadata.labels).toMatchObject({ 'biz-retail/engines': 'true' });
     const brokers = engines.get('KafkaNodePool', 'brokers');
     expect(brokers.spec).toMatchObject({ replicas: hosts.length, roles: ['broker'] });
     expect(listener.configuration.brokers.map(({ broker }) => broker)).toEqual([0, 1, 2]);
