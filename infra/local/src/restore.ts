@@ -11,7 +11,7 @@ import { databaseOf, services } from './fleet.ts';
 import { checkpointFile, type Layout, layoutOf, verificationKeyFile } from './layout.ts';
 import { plainProgress } from './progress.ts';
 import { type AuditAbout, replayTopic } from './replay-topic.ts';
-import { keepPublicKey, putSecret } from './secrets.ts';
+import { keepPublicKey, putSecrets } from './secrets.ts';
 import { auditScript, runScript, serviceScript } from './service-script.ts';
 import { createSupervisor, type Supervisor } from './supervisor.ts';
 import { ensureTopics } from './topics.ts';
@@ -29,17 +29,24 @@ process.exitCode = await main().catch((error: unknown) => {
 
 async function main(): Promise<number> {
   const given = read(process.argv.slice(2));
-  if (given.keysFrom !== undefined) await takeSecrets(await openBackup(given.keysFrom, { kind: 'keys' }));
   if (given.help) return runScript({ ...auditScript('backup/restore-main.ts'), args: ['--help'] });
   await using stack = new AsyncDisposableStack();
   // throws when the fleet of this clone runs
   const supervisor = stack.use(await createSupervisor({ folders: layout, say: () => undefined }));
-  if (given.offsetsOnly && given.from !== undefined) return await replay(supervisor, given.from, given.only);
+  // both are looked at before a secret of either is taken
+  if (given.from !== undefined) await openBackup(given.from, { kind: 'data' });
+  if (given.keysFrom !== undefined) await takeSecrets(await openBackup(given.keysFrom, { kind: 'keys' }));
   const server = await started(supervisor, await locate(mongodb));
-  const args = [...(await defaults()), ...given.passed];
-  // not among the arguments, which every user of a machine sees: a URL may hold a password
-  const code = await runScript({ ...auditScript('backup/restore-main.ts'), args, env: { MONGODB_URL: server.address } });
-  if (code !== 0 || given.from === undefined) return code;
+  if (!given.finish) {
+    const args = [...(await defaults()), ...given.passed];
+    // not among the arguments, which every user of a machine sees: a URL may hold a password
+    const code = await runScript({ ...auditScript('backup/restore-main.ts'), args, env: { MONGODB_URL: server.address } });
+    if (code !== 0) return code;
+  }
+  if (given.from === undefined) {
+    if (given.finish) throw new Error('--from is missing: the backup that was restored');
+    return 0;
+  }
   const { manifest } = await openBackup(given.from);
   const databases = given.only ?? [...new Set(manifest.collections.map(({ database }) => database))];
   const worst = await foldEvents(server.address, databases);
@@ -79,7 +86,7 @@ function read(args: string[]) {
       'keys-from': { type: 'string' },
       only: { type: 'string' },
       'replay-topic': { type: 'boolean' },
-      'offsets-only': { type: 'boolean' },
+      finish: { type: 'boolean' },
       help: { type: 'boolean' },
     },
   });
@@ -90,7 +97,7 @@ function read(args: string[]) {
     keysFrom: path(values['keys-from']),
     only: typeof values.only === 'string' ? values.only.split(',') : undefined,
     replayTopic: values['replay-topic'] === true,
-    offsetsOnly: values['offsets-only'] === true,
+    finish: values.finish === true,
     help: values.help === true,
     passed: replay === undefined ? args : args.toSpliced(replay.index, 1),
   };
@@ -101,12 +108,14 @@ async function started(supervisor: Supervisor, located: Located): Promise<Locate
   return located;
 }
 
-/** Secrets of this clone that are not there yet; one that is there and differs is left, and is an error. */
+/** Secrets of this clone that are not there yet; when one is there and differs, none is taken, and it is an error. */
 async function takeSecrets(backup: Backup): Promise<void> {
   await backup.check();
-  for (const { file } of backup.manifest.files) {
-    if (file.startsWith(SECRETS)) await putSecret(layout.keys, file.slice(SECRETS.length), await readFile(join(backup.folder, file)));
-  }
+  const files = backup.manifest.files.map(({ file }) => file).filter((file) => file.startsWith(SECRETS));
+  const secrets = await Promise.all(
+    files.map(async (file) => ({ name: file.slice(SECRETS.length), content: await readFile(join(backup.folder, file)) })),
+  );
+  await putSecrets(layout.keys, secrets);
 }
 
 async function defaults(): Promise<string[]> {

@@ -18,16 +18,21 @@ export async function keptSecret(folder: string, name: string, encoding: 'base64
   return { file, text: (await readFile(file, 'utf8')).trim() };
 }
 
-/** A secret of this clone from elsewhere, when there is none of that name. Throws when there is another one: it is not overwritten. */
-export async function putSecret(folder: string, name: string, content: Uint8Array): Promise<void> {
+/** Secrets of this clone from elsewhere, where there is none of that name. Throws, and takes none, when one is there and is another: nothing is overwritten. */
+export async function putSecrets(folder: string, secrets: readonly { name: string; content: Uint8Array }[]): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const file = join(folder, name);
-  try {
-    await writeFile(file, content, { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    if (!(await readFile(file)).equals(content))
-      throw new Error(`${file} is there already, and another one. Move it away first, if this is the right place`);
+  for (const { name, content } of secrets) {
+    const file = join(folder, name);
+    const present = await readFile(file).catch(() => undefined);
+    if (present !== undefined && !present.equals(content))
+      throw new Error(
+        `${file} is there already, and another one; nothing was taken. Is this the right place? Then move ${folder} away first`,
+      );
+  }
+  for (const { name, content } of secrets) {
+    await writeFile(join(folder, name), content, { mode: 0o600, flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
   }
 }
 

@@ -4,7 +4,7 @@ import { createBus } from '@biz/bus';
 import { loadContract } from '@biz/protos';
 import { createReconciliationClient, type Head } from '@biz/reconciliation';
 import { type CallContext, createRpcClient, serviceContext } from '@biz/rpc';
-import { createLog } from '@biz/service';
+import { createLog, type RestoreNote } from '@biz/service';
 import { engines, testDatabase, testTls, uniqueName, until } from '@biz/testing';
 import { expect, test } from 'vitest';
 import { createResource, defineResource, type EntityState, openFoundation, standardDecision } from './index.ts';
@@ -15,7 +15,7 @@ interface Note extends EntityState {
 
 const trace = { trace_id: '4bf92f3577b34da6a3ce929d0e0e4736', traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
 
-test('a service offers its store to the audit without any code of its own', async () => {
+test('a service offers its store to the audit without any code of its own, and starts on nothing that is half restored', async () => {
   await using stack = new AsyncDisposableStack();
   const [database, tls] = await Promise.all([testDatabase('foundation'), testTls(['note', 'audit', 'gateway'])]);
   stack.use(database);
@@ -39,6 +39,16 @@ test('a service offers its store to the audit without any code of its own', asyn
     ...{ MONGODB_URL: database.url, MONGODB_DATABASE: database.name, KEYRING_DATABASE: database.name },
     ...{ KAFKA_BROKERS: engines().kafkaBrokers, KEK: randomBytes(32).toString('base64') },
   };
+  const restores = database.db.collection<RestoreNote>('restores');
+  const restore = { _id: 'r-1', backup: 'b-1', databases: [database.name], began_at: new Date(), documents_at: null, ended_at: null };
+  await restores.insertOne(restore);
+  await expect(openFoundation({ name: 'note', config, contract, log, models: [model] })).rejects.toThrow('was begun');
+  // neither on a keyring that lacks keys: it would make others
+  await expect(
+    openFoundation({ name: 'note', config: { ...config, MONGODB_DATABASE: `${database.name}_` }, contract, log, models: [model] }),
+  ).rejects.toThrow('was begun');
+  expect((await database.db.listCollections().toArray()).map(({ name }) => name)).toEqual(['restores']);
+  await restores.deleteMany({});
   const foundation = await openFoundation({ name: 'note', config, contract, log, models: [model] });
   const notes = createResource(model, { ...foundation });
   const tag = notes.handler('TagNote', () => ({ kind: 'disable' }));

@@ -6,7 +6,7 @@ import type { Contract } from '@biz/protos';
 import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer, type Handlers, type TlsFiles } from '@biz/rpc';
 import { createKeyring, type Keyring, readKek } from '@biz/sealing';
-import { connectMongo, type KafkaConfig, kafkaConnection, type Log, type RunningService } from '@biz/service';
+import { assertRestored, connectMongo, type KafkaConfig, kafkaConnection, type Log, type RunningService } from '@biz/service';
 import { followDatabase } from './health.ts';
 import { openStore, type StoreModels } from './store.ts';
 
@@ -59,14 +59,15 @@ export interface Foundation {
 }
 
 /**
- * Opens the stores (indexes made, `current` repaired) and starts the relay. Throws when MongoDB is away or the
- * key-encryption key is missing; Kafka may be away.
+ * Opens the stores (indexes made, `current` repaired) and starts the relay. Throws when MongoDB is away, a restore into one of its databases is not
+ * finished, or the key-encryption key is missing; Kafka may be away.
  */
 export async function openFoundation(options: FoundationOptions): Promise<Foundation> {
   const { name, config, contract, log } = options;
   await using stack = new AsyncDisposableStack();
   const mongo = connectMongo(config.MONGODB_URL, { appName: name });
   stack.defer(() => mongo.close());
+  for (const database of [config.MONGODB_DATABASE, config.KEYRING_DATABASE]) await assertRestored(mongo.db(database));
   const kek = await readKek({ ...(config.KEK && { value: config.KEK }), ...(config.KEK_FILE && { file: config.KEK_FILE }) });
   const keyring = createKeyring({ database: mongo.db(config.KEYRING_DATABASE), kek });
   const store = openStore(mongo.db(config.MONGODB_DATABASE), options);

@@ -5,8 +5,7 @@ import { loadContract } from '@biz/protos';
 import { reconciliationHandlers, reconciliationService } from '@biz/reconciliation';
 import { createRpcServer } from '@biz/rpc';
 import { createKeyring, readKek } from '@biz/sealing';
-import { connectMongo, kafkaConnection, type Log, type RunningService } from '@biz/service';
-import { assertRestored } from './backup/marker.ts';
+import { assertRestored, connectMongo, kafkaConnection, type Log, type RunningService } from '@biz/service';
 import { collectionsOf, ensureIndexes } from './collections.ts';
 import { startReconciler, startTelling } from './completeness/index.ts';
 import { ownEvents, reconcilerParts } from './completeness/wiring.ts';
@@ -42,7 +41,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const keyring = createKeyring({ database: mongo.db(config.KEYRING_DATABASE), kek });
   const db = mongo.db(config.MONGODB_DATABASE);
   const collections = collectionsOf(db);
-  await assertRestored(db);
+  for (const one of [db, mongo.db(config.KEYRING_DATABASE)]) await assertRestored(one);
   await Promise.all([keyring.ensureIndexes(), ensureIndexes(collections)]);
   const bus = stack.use(createBus({ ...kafkaConnection(config), clientId: 'audit', log }));
   const outbox = stack.use(

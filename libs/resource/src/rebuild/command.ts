@@ -1,7 +1,7 @@
 import { toAppError } from '@biz/errors';
 import { addRestored, type EventStore, emptyRestoreReport, type Mark, type RestoreReport } from '@biz/eventstore';
 import type { Contract } from '@biz/protos';
-import { connectMongo, createLog } from '@biz/service';
+import { assertRestored, connectMongo, createLog, foldedAfterRestore } from '@biz/service';
 import { openStore, type StoreModels } from '../store.ts';
 import { type RebuildArguments, type RebuildConfig, readArguments, readRebuildConfig, usage } from './config.ts';
 import { replayed } from './replay.ts';
@@ -72,6 +72,7 @@ async function connected<Result>(
 async function work(parts: Parts): Promise<number> {
   const { subject, store, given, print, progress } = parts;
   const started = performance.now();
+  await assertRestored(store.db, { mayFold: true });
   // a collection that was dropped has lost what keeps it right
   if (!given.dryRun) await store.ensureIndexes();
   const restored = given.fromAudit ? await restore(parts) : undefined;
@@ -83,6 +84,8 @@ async function work(parts: Parts): Promise<number> {
   const all = await store.events.estimatedDocumentCount();
   const onProgress = (events: number) => progress(`${number(events)} of ${number(all)} events folded`);
   const report = await store.rebuild({ dryRun: given.dryRun, onProgress });
+  // what cannot be folded is named below, and keeps nothing else from starting
+  if (!given.dryRun) await foldedAfterRestore(store.db);
   for (const line of rebuildLines(report)) print(line);
   const { compared, written, removed, left } = totals(report);
   const inserted = restored ? `${number(restored.missing.count)} events inserted, ` : '';

@@ -4,7 +4,7 @@ import { AppError } from '@biz/errors';
 import type { EventDocument, EventStore } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { createRpcServer } from '@biz/rpc';
-import { createLog } from '@biz/service';
+import { assertRestored, createLog, type RestoreNote } from '@biz/service';
 import { type TestDatabase, type TestTls, testDatabase, testTls } from '@biz/testing';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { EntityState } from '../commands.ts';
@@ -90,6 +90,17 @@ test('what cannot be made right is named, and ends with 1', async () => {
   await store.events.deleteOne({ stream_id: 'note:n-1', version: 2 });
   const { code, said } = await run([]);
   expect([code, said]).toEqual([1, expect.stringContaining('cannot be folded, left as they are: n-1')]);
+});
+
+test('half of a restore is not folded; once its documents are in, the fold ends it', async () => {
+  const restores = database.db.collection<RestoreNote>('restores');
+  await restores.insertOne({ _id: 'r', backup: 'b', databases: [database.name], began_at: new Date(), documents_at: null, ended_at: null });
+  expect(await run([])).toMatchObject({ code: 2, said: expect.stringContaining('run it again with --again') });
+  await restores.updateOne({}, { $set: { documents_at: new Date() } });
+  expect((await run(['--dry-run'])).code).toBe(0);
+  await expect(assertRestored(database.db)).rejects.toThrow('--finish');
+  expect((await run([])).code).toBe(0);
+  await assertRestored(database.db);
 });
 
 test.each([

@@ -8,6 +8,8 @@ const shape = z.object({
   cut_at: z.iso.datetime(),
   audit_database: z.string().min(1),
   keyring_database: z.string().min(1),
+  /** Key-encryption keys by which the keyring's keys were wrapped: tells keys of another environment. */
+  kek_ids: z.array(z.string()).default([]),
   logs: z.array(
     z.object({
       log_id: z.string().min(1),

@@ -39,13 +39,16 @@ export function listOf(text: string | undefined): string[] | undefined {
   return text === undefined ? undefined : text.split(',').filter((name) => name !== '');
 }
 
-/** Says how far it is, for whoever waits: after two seconds, then every five. */
+/** Says how far it is, for whoever waits: after two seconds, then every five, also while one step takes long. Keeps no process alive. */
 export function createProgress(print: (line: string) => void): (text: string) => void {
-  let next = performance.now() + PROGRESS_AFTER_MS;
+  let newest: string | undefined;
+  const say = () => newest !== undefined && print(`  … ${newest}`);
+  setTimeout(() => {
+    say();
+    setInterval(say, PROGRESS_EVERY_MS).unref();
+  }, PROGRESS_AFTER_MS).unref();
   return (text) => {
-    if (performance.now() < next) return;
-    next = performance.now() + PROGRESS_EVERY_MS;
-    print(`  … ${text}`);
+    newest = text;
   };
 }
 

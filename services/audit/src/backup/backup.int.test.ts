@@ -1,13 +1,15 @@
 // Backups taken while everything writes, and restored after everything was lost, on the real engines.
 import { randomUUID } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openBackup } from '@biz/backup';
+import { Readable } from 'node:stream';
+import { type Backup, createBackup, openBackup } from '@biz/backup';
 import type { EventDocument } from '@biz/eventstore';
+import { assertRestored, foldedAfterRestore } from '@biz/service';
 import { until } from '@biz/testing';
-import type { Document } from 'mongodb';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { BSON, type Collection, type Document } from 'mongodb';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createMongoStore } from '../ingest/mongo-store.ts';
 import { signMoved } from '../integrity/checkpointer.ts';
 import { logSigners } from '../integrity/signing.ts';
@@ -20,8 +22,8 @@ import { LogKeys } from '../verify/log-keys.ts';
 import { aboutOf } from './about.ts';
 import { type BackupResult, takeBackup } from './backup.ts';
 import { checkBackup } from './check.ts';
-import { takeKeysBackup } from './keys.ts';
-import { type RestoreOptions, restoreBackup } from './restore.ts';
+import { checkKeys, takeKeysBackup } from './keys.ts';
+import { type RestoreOptions, restoreBackup, restoreKeys } from './restore.ts';
 import { verifyRestored } from './verify-restored.ts';
 
 const ORIGIN = 'biz-retail.local/audit';
@@ -214,10 +216,20 @@ describe('a backup that was taken while everything wrote', () => {
     await expect(restoreBackup(once)).rejects.toThrow('killed');
     await expect(restoreBackup(await optionsOf('first'))).rejects.toThrow('was begun here');
     await expect(start()).rejects.toThrow('restore');
+    // nothing else starts on it either, and it is no state to keep
+    for (const db of [team.store.db, audit.database.db]) await expect(assertRestored(db)).rejects.toThrow('run it again with --again');
+    await expect(backupTo('half')).rejects.toThrow('is half restored since');
+    const some = await optionsOf('first', { again: true, only: [team.store.db.databaseName] });
+    await expect(restoreBackup(some)).rejects.toThrow(`would stay half restored`);
     const keysOf = await openBackup(join(folder, 'first-keys'));
     const done = await restoreBackup(await optionsOf('first', { again: true, keys: keysOf }));
     expect(done.records).toBe(taken.about.logs.reduce((sum, { size }) => sum + size, 0));
     expect(done.keys).toBeGreaterThan(0);
+    await assertRestored(audit.database.db);
+    await expect(assertRestored(team.store.db)).rejects.toThrow('the current state is not made from the events yet');
+    await expect(restoreBackup(await optionsOf('first', { again: true }))).rejects.toThrow('npm run restore -- --finish');
+    await foldedAfterRestore(team.store.db);
+    await assertRestored(team.store.db);
     await expect(restoreBackup(await optionsOf('first', { again: true }))).rejects.toThrow('no restore was begun');
   });
 
@@ -246,6 +258,11 @@ describe('a backup that was taken while everything wrote', () => {
     expect(ahead.length).toBeGreaterThan(0);
     expect(alerts.map(({ log_id }) => log_id).sort()).toEqual(ahead.sort());
     expect(await checkpoints.countDocuments()).toBe(count);
+  });
+
+  it('is no state to keep while checkpoints kept outside are ahead of it: a backup of it would take the place of a better one', async () => {
+    await expect(backupTo('rolled-back')).rejects.toThrow('The audit has fewer records than were signed');
+    await expect(openBackup(join(folder, 'rolled-back'))).rejects.toThrow('not finished');
   });
 
   it('has every event that its records tell of, each stream from its first version without a gap', async () => {
@@ -295,7 +312,7 @@ describe('on an empty machine, with a Kafka that knows nothing', () => {
       await writeWhile(async () => {
         const size = await recorded();
         await until(async () => (await recorded()) > size + 30, { timeoutMs: 200_000, what: 'more records' });
-        const { about } = await backupTo('second');
+        const { about } = await backupTo('second', { checkpointFile: join(folder, 'tail.jsonl') });
         await takeKeysBackup({ keyring: audit.keyring.db, to: join(folder, 'second-keys'), of: 'second' });
         sizes = new Map(about.logs.map((log) => [log.log_id, log.size]));
       });
@@ -333,26 +350,89 @@ describe('on an empty machine, with a Kafka that knows nothing', () => {
 });
 
 describe('keys', () => {
+  type Key = { _id: string; state: string; wrapped: string | null; ownership_id: string | null };
+  let data: Collection<Key>;
+  let backup: Backup;
+  beforeAll(async () => {
+    data = audit.keyring.db.collection<Key>('data_keys');
+    backup = await openBackup(join(folder, 'second-keys'));
+  });
+  beforeEach(dropAll);
+  const keyOf = async (ownership_id: string): Promise<string> => (await data.findOne({ ownership_id }))?._id ?? '';
+  const statesOf = async () => {
+    const found = await audit.collections.ownerships.find({ ownership_id: { $in: ['own-1', 'own-2'] } }).toArray();
+    return Object.fromEntries(found.map(({ ownership_id, key_state, blind_document }) => [ownership_id, [key_state, blind_document]]));
+  };
+  const onlyOneErased = { 'own-1': ['erased', []], 'own-2': ['active', []] };
+  const alone = (more: object = {}) => ({ client: audit.database.client, keys: backup, erased: new Set<string>(), ...more });
+
   it('that were destroyed after their backup was made stay destroyed', async () => {
+    await restoreKeys(alone());
+    const [victim, other] = [await keyOf('own-1'), await data.findOne({ ownership_id: 'own-2' })];
     await dropAll();
-    const backup = await openBackup(join(folder, 'second-keys'));
-    const data = audit.keyring.db.collection<{ _id: string; state: string; wrapped: string | null; ownership_id: string | null }>(
-      'data_keys',
-    );
-    await restoreBackup(await optionsOf('second', { keys: backup }));
-    const victim = await data.findOne({ ownership_id: 'own-1' });
-    const other = await data.findOne({ ownership_id: 'own-2' });
-    await dropAll();
-    const done = await restoreBackup(await optionsOf('second', { keys: backup, erased: new Set([victim?._id ?? '']) }));
+    const done = await restoreBackup(await optionsOf('second', { keys: backup, erased: new Set([victim]) }));
     expect(done.erasedAgain).toBe(1);
-    expect(await data.findOne({ _id: victim?._id ?? '' })).toMatchObject({ state: 'erased', wrapped: null });
+    expect(await data.findOne({ _id: victim })).toMatchObject({ state: 'erased', wrapped: null });
     expect(await data.findOne({ _id: other?._id ?? '' })).toEqual(other);
-    const ownerships = await audit.collections.ownerships.find({ ownership_id: { $in: ['own-1', 'own-2'] } }).toArray();
-    expect(new Map(ownerships.map((one) => [one.ownership_id, [one.key_state, one.blind_document]]))).toEqual(
-      new Map([
-        ['own-1', ['erased', []]],
-        ['own-2', ['active', []]],
-      ]),
+    expect(await statesOf()).toEqual(onlyOneErased);
+  });
+
+  it('that were destroyed after the backup of data, as a later one of keys or the keyring itself has it: what finds the person is not restored', async () => {
+    await restoreKeys(alone());
+    await data.updateOne({ _id: await keyOf('own-1') }, { $set: { state: 'erased', wrapped: null } });
+    await takeKeysBackup({ keyring: audit.keyring.db, to: join(folder, 'later-keys'), of: null });
+    // the audit alone was lost
+    await restoreBackup(await optionsOf('second'));
+    expect(await statesOf()).toEqual(onlyOneErased);
+    await dropAll();
+    // all was lost
+    await restoreBackup(await optionsOf('second', { keys: await openBackup(join(folder, 'later-keys')) }));
+    expect(await statesOf()).toEqual(onlyOneErased);
+  });
+
+  it('alone: cut short, nothing starts, which would make other keys; begun anew on demand; never over what is there', async () => {
+    const cut = { has: () => raise('killed') } as unknown as Set<string>;
+    await expect(restoreKeys(alone({ erased: cut }))).rejects.toThrow('killed\nThe restore is not finished, and nothing starts');
+    await expect(start()).rejects.toThrow('restore');
+    await expect(restoreKeys(alone())).rejects.toThrow('--again');
+    const { keys: count } = await restoreKeys(alone({ again: true }));
+    expect(await data.countDocuments()).toBe(count);
+    await expect(restoreKeys(alone())).rejects.toThrow('not empty');
+    await assertRestored(audit.keyring.db);
+  });
+
+  it('of another environment are told before anything is written', async () => {
+    const writer = await createBackup(join(folder, 'other-keys'), { kind: 'keys' });
+    const entry = { database: audit.keyring.name, collection: 'data_keys', indexes: [] };
+    await writer.collection(
+      entry,
+      Readable.from([BSON.serialize({ _id: 'k', kind: 'data', wrapped: 'x', kek_id: 'theirs', state: 'active' })]),
     );
+    await writer.finish({ of: null });
+    const others = await optionsOf('second', { keys: await openBackup(join(folder, 'other-keys')) });
+    await expect(restoreBackup(others)).rejects.toThrow('theirs, those of the data by');
+    expect(await data.countDocuments()).toBe(0);
+    expect(await audit.database.db.listCollections().toArray()).toEqual([]);
+  });
+
+  it('are checked without a database: whole, and opened by the key-encryption key that is with them', async () => {
+    expect(await checkKeys(backup)).toMatchObject({ opened: false, destroyed: 0 });
+    await restoreKeys(alone());
+    await mkdir(join(folder, 'secrets'));
+    const withSecret = async (kek: string, to: string) => {
+      await writeFile(join(folder, 'secrets', 'kek'), kek, { mode: 0o600 });
+      await takeKeysBackup({ keyring: audit.keyring.db, to: join(folder, to), of: null, secrets: join(folder, 'secrets') });
+      return openBackup(join(folder, to));
+    };
+    const right = await checkKeys(await withSecret(audit.env.KEK as string, 'right-kek'));
+    expect(right).toMatchObject({ opened: true, keys: await data.countDocuments() });
+    const wrong = await withSecret(Buffer.alloc(32).toString('base64'), 'wrong-kek');
+    await expect(checkKeys(wrong)).rejects.toThrow('does not open the key');
+    await rm(join(folder, 'wrong-kek', 'secrets', 'kek'));
+    await expect(checkKeys(wrong)).rejects.toThrow(join(folder, 'wrong-kek', 'secrets', 'kek'));
   });
 });
+
+function raise(message: string): never {
+  throw new Error(message);
+}

@@ -1,4 +1,5 @@
 import { BackupFault, type BackupWriter, createBackup, indexesOf, rawDocuments } from '@biz/backup';
+import { unfinishedRestore } from '@biz/service';
 import { BSON, type Db, type Document, type MongoClient } from 'mongodb';
 import { collectionsOf } from '../collections.ts';
 import { checkpointId, recordId } from '../keys.ts';
@@ -6,9 +7,10 @@ import type { LogKeys } from '../verify/log-keys.ts';
 import type { About } from './about.ts';
 import { type Cut, type CutLog, type CutOptions, takeCut } from './cut.ts';
 import { eventsInOrder } from './events.ts';
+import { destroyedKeys } from './keys.ts';
 import { Leaves } from './leaves.ts';
 import { inOrder, isEvents, type Place } from './order.ts';
-import { isThere, linesUpTo } from './outside-file.ts';
+import { beyond, isThere, linesUpTo } from './outside-file.ts';
 
 export interface BackupOptions extends Omit<CutOptions, 'keys'> {
   client: MongoClient;
@@ -48,6 +50,7 @@ export const ERASED = 'erased.jsonl';
 export async function takeBackup(options: BackupOptions): Promise<BackupResult> {
   const { client, auditDatabase, keyringDatabase, onProgress = () => undefined } = options;
   const audit = client.db(auditDatabase);
+  await assertTakeable(options);
   const writer = await createBackup(options.to, {
     kind: 'data',
     again: options.again ?? false,
@@ -55,6 +58,7 @@ export async function takeBackup(options: BackupOptions): Promise<BackupResult> 
   });
   onProgress('waiting for signed checkpoints');
   const cut = await takeCut(collectionsOf(audit), options);
+  await assertNotRolledBack(audit, options.checkpointFile);
   const gaps: string[] = [];
   const progress = counted(onProgress);
   const logs = await writeRecords(writer, audit, cut.logs, progress);
@@ -81,11 +85,36 @@ export async function takeBackup(options: BackupOptions): Promise<BackupResult> 
     cut_at: cut.at.toISOString(),
     audit_database: auditDatabase,
     keyring_database: keyringDatabase,
+    kek_ids: await client.db(keyringDatabase).collection('data_keys').distinct('kek_id'),
     logs,
     beyond: cut.beyond,
   };
   const digest = await writer.finish({ ...about });
   return { id: writer.id, digest, about, ...progress.sum, gaps };
+}
+
+/** What would be found out only after minutes, or never: half a restore is no state to keep, and a database of no name is a slip. */
+async function assertTakeable({ client, databases }: BackupOptions): Promise<void> {
+  await placesIn(client, databases);
+  for (const name of databases) {
+    const unfinished = await unfinishedRestore(client.db(name));
+    if (unfinished === null) continue;
+    throw new BackupFault(
+      `${name} is half restored since ${unfinished.began_at.toISOString()}: finish that first (docs/runbooks/restore.md)`,
+    );
+  }
+}
+
+/** The file first, then the sizes, which only grow: what is ahead then was signed once and is not there any more. */
+async function assertNotRolledBack(audit: Db, file: string | undefined): Promise<void> {
+  if (file === undefined) return;
+  const signed = await beyond(file, new Map());
+  const sizes = new Map((await collectionsOf(audit).logs.find().toArray()).map(({ _id, size }) => [_id, size]));
+  const lost = [...signed.values()].filter(({ log_id, size }) => size > (sizes.get(log_id) ?? 0));
+  if (lost.length === 0) return;
+  throw new BackupFault(
+    `The audit has fewer records than were signed (${lost.map(({ log_id, size }) => `${log_id}: ${sizes.get(log_id) ?? 0} of ${size}`).join(', ')}; ${file}): it was emptied or rolled back. Keep the backups from before, and see docs/runbooks/restore.md`,
+  );
 }
 
 async function writeRecords(writer: BackupWriter, audit: Db, logs: Cut['logs'], progress: Counted): Promise<About['logs']> {
@@ -137,9 +166,7 @@ async function placesIn(client: MongoClient, databases: readonly string[]): Prom
 
 /** Ids of keys that were destroyed, a line each: nothing that opens anything, and nothing personal. */
 async function* erasedKeys(keyring: Db): AsyncGenerator<string> {
-  for await (const { _id } of keyring.collection<Document>('data_keys').find({ state: 'erased' }, { projection: { _id: 1 } })) {
-    yield `${JSON.stringify({ key_id: _id })}\n`;
-  }
+  for (const key_id of await destroyedKeys(keyring)) yield `${JSON.stringify({ key_id })}\n`;
 }
 
 type Counted = ReturnType<typeof counted>;

@@ -1,10 +1,11 @@
 // Restores a backup into empty databases, then verifies the audit as `npm run verify` does. No service may run on them. Ends with 0, 1 when what was restored
 // does not verify, 2 when it could not be done.
 import { readFile } from 'node:fs/promises';
-import { assertEmpty, type Backup, openBackup } from '@biz/backup';
+import { type Backup, openBackup } from '@biz/backup';
 import { type Signer, signerOf } from '@biz/merkle';
 import { MongoClient } from 'mongodb';
 import { report } from '../verify/report.ts';
+import type { VerifyResult } from '../verify/verify.ts';
 import { type About, aboutOf } from './about.ts';
 import { createProgress, fromCaller, listOf, optionsOf, publicKey, runCommand } from './arguments.ts';
 import { CHECKPOINTS, ERASED } from './backup.ts';
@@ -16,14 +17,15 @@ import { verifyRestored } from './verify-restored.ts';
 
 const usage = `usage: npm run restore -- --from DIR [--keys-from DIR] [--only A,B] [--again]
   --from DIR            a backup of data; every file is checked before anything is written
-  --keys-from DIR       its keys; alone, only keys are restored, into an empty keyring
+  --keys-from DIR       its keys; alone, only keys are restored, into an empty keyring, and --erased is needed
   --only A,B            these databases of it, the others stay as they are
   --again               drops what a restore that was not finished has left, and begins anew
+  --finish              (npm run restore) killed after OK: makes the services' current state, and with --replay-topic places the consumers; nothing else
   --expect SHA256       the manifest's hash, as it was printed when the backup was made
-  --erased F,G          lists of destroyed keys (erased.jsonl) of later backups: they stay destroyed
+  --erased F,G          lists of destroyed keys (erased.jsonl) of later backups of data: they stay destroyed
   --set-aside           checkpoints kept outside are ahead of the backup: keep them under another name, with --by NAME and --reason TEXT
   --key KEY             who must have signed the checkpoints, as npm run verify takes it
-  --replay-topic        (npm run restore) consumers read again what the topic got since the backup; --offsets-only does nothing else
+  --replay-topic        (npm run restore) consumers read again what the topic got since the backup
   --origin PREFIX       what the logs are called, when the key is bare (biz-retail.local/audit)
   --mongodb-url URL     the server (or MONGODB_URL: arguments are seen by every user of a machine)
   --checkpoint-file F   where the audit keeps its checkpoints outside the database
@@ -67,45 +69,44 @@ async function restoreData(client: MongoClient, from: string, keys: Backup | und
   const started = performance.now();
   const since = () => (performance.now() - started) / 1_000;
   let aside: SetAside | undefined;
+  let verdict: VerifyResult | undefined;
+  const onProgress = createProgress((line) => console.error(line));
   const result = await restoreBackup({
     ...{ client, backup, about, keys, only, erased: await erasedOf(given, backup), again: given.again ?? false },
-    onProgress: createProgress((line) => console.error(line)),
+    onProgress,
     onBegin: (databases) => console.log(`Restoring the backup of ${about.cut_at} into ${databases.join(', ')}`),
     conclude: async (done) => {
-      if (!hasAudit) return;
+      if (!hasAudit) return true;
+      const db = client.db(about.audit_database);
       if (file !== undefined && decision !== undefined) aside = await setAside({ file, about, backup: backup.manifest.id, ...decision });
       const ofBackup = backup.pathOf(CHECKPOINTS);
       if (file !== undefined && ofBackup !== undefined) await beginFile(file, ofBackup);
+      onProgress('verifying what was restored');
+      verdict = await verifyRestored({ db, about, keys: signedBy, files: [file, ofBackup] });
+      if (!verdict.ok) return false;
       const environment = process.env.ENVIRONMENT || 'local';
-      await tellOfRestore(client.db(about.audit_database), {
-        result: done,
-        about,
-        backup: backup.manifest.id,
-        environment,
-        statement: aside?.statement,
-      });
+      await tellOfRestore(db, { result: done, about, backup: backup.manifest.id, environment, statement: aside?.statement });
+      return true;
     },
   });
   say(result, about, since(), aside);
-  if (!hasAudit) return 0;
-  const verdict = await verifyRestored({
-    db: client.db(about.audit_database),
-    about,
-    keys: signedBy,
-    files: [file, backup.pathOf(CHECKPOINTS)],
-  });
+  if (verdict === undefined) return 0;
   console.log(`\n${report(verdict, since(), 'en')}`);
-  return verdict.ok ? 0 : BAD;
+  if (verdict.ok) return 0;
+  console.log(
+    'What was restored is not what was signed: nothing starts on it. Keep what is said above, and restore another backup with --again',
+  );
+  return BAD;
 }
 
 async function restoreKeysOnly(client: MongoClient, keys: Backup | undefined, given: Given): Promise<number> {
   const backup = needed(keys, `--from is missing: the folder of a backup\n${usage}`);
-  await assertEmpty(
-    client,
-    backup.manifest.collections.map(({ database }) => database),
+  needed(
+    given.erased,
+    '--erased is missing: without the list of destroyed keys, those that were destroyed since this backup would be back. The newest backup of data has it (erased.jsonl); when nothing was ever erased, an empty file will do',
   );
-  await backup.check();
-  const done = await restoreKeys(client, backup, await erasedOf(given));
+  const onProgress = createProgress((line) => console.error(line));
+  const done = await restoreKeys({ client, keys: backup, erased: await erasedOf(given), again: given.again ?? false, onProgress });
   console.log(`${done.keys.toLocaleString('en')} keys restored, ${done.erasedAgain} of them destroyed again`);
   return 0;
 }

@@ -3,8 +3,8 @@ import { newId } from '@biz/service';
 import type { Db, Document, MongoClient } from 'mongodb';
 import { collectionsOf, ensureIndexes } from '../collections.ts';
 import type { About } from './about.ts';
-import { keysToRestore } from './keys.ts';
-import { beginRestore, clearUnfinished, endRestore } from './marker.ts';
+import { checkKeys, destroyedKeys, keysToRestore } from './keys.ts';
+import { beginRestore, clearUnfinished, endRestore, notData } from './marker.ts';
 import { isEvents } from './order.ts';
 import { restoreAudit } from './restore-audit.ts';
 
@@ -21,8 +21,8 @@ export interface RestoreOptions {
   again?: boolean;
   /** Everything was checked, and writing begins. */
   onBegin?: (databases: readonly string[]) => void;
-  /** What belongs to it and is no document of the backup; cut short before its end, all is begun anew. */
-  conclude?: (result: RestoreResult) => Promise<void>;
+  /** What belongs to it and is no document of the backup; cut short before its end, or with false, the restore is not finished. */
+  conclude?: (result: RestoreResult) => Promise<boolean>;
   onProgress?: (text: string) => void;
 }
 
@@ -52,57 +52,110 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRes
   const unknown = databases.filter((name) => !all.includes(name));
   if (unknown.length > 0) throw new BackupFault(`The backup has no database ${unknown.join(', ')}; it has ${all.join(', ')}`);
   const hasAudit = databases.includes(about.audit_database);
-  const noted = client.db(hasAudit ? about.audit_database : databases[0]);
-  const keyrings = keys === undefined ? [] : keys.manifest.collections.map(({ database }) => database);
-  await clearUnfinished(noted, options.again ?? false);
-  // A lease says that a process ran, and is nobody's data.
-  await assertEmpty(client, [...databases, ...keyrings], ['leases']);
-  for (const one of keys === undefined ? [backup] : [backup, keys]) {
-    await one.check((done, total) => onProgress(`checking files: ${Math.floor((100 * done) / Math.max(1, total))} %`));
-  }
+  const keyrings = keys === undefined ? [] : databasesOf(keys);
+  const filled = [
+    ...databases.toSorted((one, other) => Number(other === about.audit_database) - Number(one === about.audit_database)),
+    ...keyrings,
+  ];
+  if (keys !== undefined) await assertSameKeys(keys, about);
+  await clearUnfinished(client, filled, options.again ?? false);
+  await assertEmpty(client, filled, notData);
+  await backup.check((done, total) => onProgress(`checking files: ${Math.floor((100 * done) / Math.max(1, total))} %`));
   const id = newId();
-  await beginRestore(noted, { id, backup: backup.manifest.id, databases: [...databases, ...keyrings] });
-  options.onBegin?.(databases);
   const result = { id, databases, documents: 0, records: 0, keys: 0, erasedAgain: 0 };
-  // Keys first: an erasure that is made good must not wait for anything.
-  if (keys !== undefined) Object.assign(result, await restoreKeys(client, keys, erased));
   const entries = backup.manifest.collections.filter(({ database }) => databases.includes(database));
-  // Indexes before documents: it costs less than to make them of full collections, and what is unique is, from the first document on.
-  for (const { database, collection, indexes } of entries) await makeIndexes(client.db(database).collection(collection), indexes);
-  if (hasAudit) await ensureIndexes(collectionsOf(client.db(about.audit_database)));
-  for (const entry of entries) {
-    if (entry.database === about.audit_database && byRecords.has(entry.collection)) continue;
-    result.documents += await restoreCollection(client.db(entry.database), backup, entry, new Date(about.cut_at), onProgress);
-  }
-  if (hasAudit) {
-    const { records } = await restoreAudit({ backup, about, db: client.db(about.audit_database), erased, onProgress });
-    result.records = records;
-    result.documents += records;
-  }
-  await options.conclude?.(result);
-  await endRestore(noted, id);
+  const toFold = new Set(
+    entries.filter((one) => one.collection === 'events' && one.database !== about.audit_database).map((one) => one.database),
+  );
+  await orUnfinished(async () => {
+    await beginRestore(client, { id, backup: backup.manifest.id, databases: filled });
+    options.onBegin?.(databases);
+    // Keys first: an erasure that is made good must not wait for anything.
+    if (keys !== undefined) Object.assign(result, await loadKeys(client, keys, erased, onProgress));
+    // Also what was destroyed since the backup of data, as the keyring tells it: one that was restored, or that was never lost.
+    const destroyed = new Set([...erased, ...(await destroyedKeys(client.db(about.keyring_database)))]);
+    // Indexes before documents: it costs less than to make them of full collections, and what is unique is, from the first document on.
+    for (const { database, collection, indexes } of entries) await makeIndexes(client.db(database).collection(collection), indexes);
+    if (hasAudit) await ensureIndexes(collectionsOf(client.db(about.audit_database)));
+    for (const entry of entries) {
+      if (entry.database === about.audit_database && byRecords.has(entry.collection)) continue;
+      result.documents += await restoreCollection(client.db(entry.database), backup, entry, new Date(about.cut_at), onProgress);
+    }
+    if (hasAudit) {
+      const { records } = await restoreAudit({ backup, about, db: client.db(about.audit_database), erased: destroyed, onProgress });
+      result.records = records;
+      result.documents += records;
+    }
+    if ((await options.conclude?.(result)) !== false) await endRestore(client, id, filled, toFold);
+  });
   return result;
 }
 
-/** Data keys into an empty keyring; those in `erased` without what they were. */
-export async function restoreKeys(
+/** Data keys alone, into an empty keyring; those in `erased` without what they were. Cut short, it is told of the next time, and begun anew with `again`. */
+export async function restoreKeys(options: {
+  client: MongoClient;
+  keys: Backup;
+  erased: ReadonlySet<string>;
+  again?: boolean;
+  onProgress?: (text: string) => void;
+}): Promise<{ keys: number; erasedAgain: number }> {
+  const { client, keys, erased, again = false, onProgress = () => undefined } = options;
+  const keyrings = databasesOf(keys);
+  await clearUnfinished(client, keyrings, again);
+  await assertEmpty(client, keyrings, notData);
+  await checkKeys(keys);
+  const id = newId();
+  return orUnfinished(async () => {
+    await beginRestore(client, { id, backup: keys.manifest.id, databases: keyrings });
+    const done = await loadKeys(client, keys, erased, onProgress);
+    await endRestore(client, id, keyrings, new Set());
+    return done;
+  });
+}
+
+function databasesOf({ manifest }: Backup): string[] {
+  return [...new Set(manifest.collections.map(({ database }) => database))];
+}
+
+/** Keys of another environment open nothing of this one, and would be found out only when somebody reads. */
+async function assertSameKeys(keys: Backup, about: About): Promise<void> {
+  const [other] = databasesOf(keys).filter((name) => name !== about.keyring_database);
+  if (other !== undefined)
+    throw new BackupFault(`${keys.folder} is of the keyring ${other}, the data of ${about.keyring_database}: these keys are others`);
+  const { kekIds } = await checkKeys(keys);
+  if (kekIds.length === 0 || about.kek_ids.length === 0 || about.kek_ids.some((id) => kekIds.includes(id))) return;
+  throw new BackupFault(
+    `The keys in ${keys.folder} are wrapped by the key-encryption key ${kekIds.join(', ')}, those of the data by ${about.kek_ids.join(', ')}: they are keys of another environment, and open nothing of this backup`,
+  );
+}
+
+async function orUnfinished<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (cause) {
+    const text =
+      'The restore is not finished, and nothing starts on what it has left. Once the cause is mended: the same command with --again';
+    throw new BackupFault(`${(cause as Error).message}\n${text}`, { cause });
+  }
+}
+
+async function loadKeys(
   client: MongoClient,
   keys: Backup,
   erased: ReadonlySet<string>,
+  onProgress: (text: string) => void,
 ): Promise<{ keys: number; erasedAgain: number }> {
-  let erasedAgain = 0;
-  let restored = 0;
-  for (const { database, collection, indexes } of keys.manifest.collections) {
-    const target = client.db(database).collection<Document>(collection);
-    await makeIndexes(target, indexes);
-    restored += await load(
-      target,
-      keysToRestore(keys, erased, (count) => {
-        erasedAgain += count;
-      }),
-    );
+  const done = { keys: 0, erasedAgain: 0 };
+  const again = (count: number) => {
+    done.erasedAgain += count;
+  };
+  for (const entry of keys.manifest.collections) {
+    const target = client.db(entry.database).collection<Document>(entry.collection);
+    await makeIndexes(target, entry.indexes);
+    const told = (count: number) => onProgress(`keys: ${count.toLocaleString('en')} of ${entry.documents.toLocaleString('en')}`);
+    done.keys += await load(target, keysToRestore(keys, entry, erased, again), told);
   }
-  return { keys: restored, erasedAgain };
+  return done;
 }
 
 function restoreCollection(

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, open, rename } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BackupFault } from '@biz/backup';
 import { type Signer, signNote } from '@biz/merkle';
@@ -64,13 +64,14 @@ export async function assertNotAhead(file: string, about: About): Promise<void> 
 
 /**
  * Moves the file of checkpoints aside and begins one that holds what fits the backup. A signed statement stands beside it before it is moved,
- * so that no checkpoint ever vanishes unexplained. Undefined when nothing in it is ahead. Cut short, it is done again.
+ * so that no checkpoint ever vanishes unexplained. When nothing in it is ahead, gives what was said when this backup was begun to be restored before, else
+ * undefined. Cut short, it is done again.
  */
 export async function setAside(options: SetAsideOptions): Promise<SetAside | undefined> {
   const { file, about, backup, signer, by, reason, now = () => new Date() } = options;
   const sizes = sizesOf(about);
   const ahead = await beyond(file, sizes);
-  if (ahead.size === 0) return undefined;
+  if (ahead.size === 0) return saidBefore(file, backup);
   const at = now().toISOString();
   const aside = `${file}.${at.replaceAll(/[-:.]/g, '')}.aside`;
   const statement: Statement = {
@@ -91,6 +92,29 @@ export async function setAside(options: SetAsideOptions): Promise<SetAside | und
   await rename(file, aside);
   await rename(next, file);
   return { statement, statementFile, file: aside };
+}
+
+/** The newest statement beside the file about this backup: the file had been moved when the restore was cut short. */
+async function saidBefore(file: string, backup: string): Promise<SetAside | undefined> {
+  const names = await readdir(dirname(file)).catch((): string[] => []);
+  for (const name of names
+    .filter((one) => one.startsWith(`${basename(file)}.`) && one.endsWith('.aside.statement'))
+    .toSorted()
+    .reverse()) {
+    const statementFile = join(dirname(file), name);
+    const statement = statementIn(await readFile(statementFile, 'utf8'));
+    if (statement?.backup === backup) return { statement, statementFile, file: join(dirname(file), statement.file) };
+  }
+  return undefined;
+}
+
+function statementIn(note: string): Statement | undefined {
+  try {
+    return JSON.parse(note.split('\n')[1] ?? '') as Statement;
+  } catch {
+    // torn: its file was never moved
+    return undefined;
+  }
 }
 
 /** Where no file is, that of the backup becomes it. */
