@@ -10,7 +10,8 @@ const openByDefault = ['admin', 'manager', 'dpo'];
 
 /**
  * Entities as the answer's messages: personal fields opened for those who may, all with one read of keys; else left out
- * and named in `sealed_fields`, or in `erased_fields` after erasure.
+ * and named in `sealed_fields`, or in `erased_fields` after erasure. One that does not open though nobody destroyed its key (the key is lost, the
+ * token was moved) is sealed: that somebody was erased is said of nobody else.
  */
 export async function present<State extends EntityState, Extra, Facts>(
   model: Pick<ResourceModel<State, Extra, Facts>, 'message' | 'personal' | 'present'>,
@@ -35,9 +36,8 @@ export async function present<State extends EntityState, Extra, Facts>(
     const { _id: id, version, status, company_id, client_id, created_at, updated_at } = entity;
     Object.assign(message, { id, version, status, created_at, updated_at }, company_id !== null && { company_id });
     if (client_id !== null && model.message.fields.some(({ name }) => name === 'client_id')) message.client_id = client_id;
-    // A token that does not open where it stands is as good as gone; the audit's verification finds it.
-    const lost = [...erased, ...invalid];
-    return Object.assign(message, sealed.length > 0 && { sealed_fields: names(sealed) }, lost.length > 0 && { erased_fields: names(lost) });
+    const shut = [...sealed, ...invalid];
+    return Object.assign(message, shut.length > 0 && { sealed_fields: names(shut) }, erased.length > 0 && { erased_fields: names(erased) });
   });
 }
 

@@ -154,6 +154,15 @@ describe('personal fields', () => {
     expect(await update(id, 1, { document: '4321' })).toMatchObject({ version: 2, document: '4321' });
   });
 
+  test('whose key is lost are sealed, and not said to be erased', async () => {
+    const { id } = await call('CreateNote', { name: 'Ivo' });
+    const keys = database.db.collection('data_keys');
+    const key = await keys.findOneAndDelete({ ownership_id: id });
+    await expect.poll(() => call('GetNote', { id })).toMatchObject({ sealed_fields: ['name'] });
+    expect(await call('GetNote', { id })).not.toHaveProperty('erased_fields');
+    await keys.insertOne(key as NonNullable<typeof key>);
+  });
+
   test('after erasure are said to be erased, and nothing more is kept about the person', async () => {
     const { id } = await call('CreateNote', { name: 'Gil' });
     await database.db.collection('data_keys').updateOne({ ownership_id: id }, { $set: { state: 'erased', wrapped: null } });
