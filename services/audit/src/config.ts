@@ -44,6 +44,9 @@ const shape = {
   EXPORT_SPAN: count(2_000),
   /** Exports that run at a time; one more is told to come back. */
   EXPORT_CONCURRENCY: count(4),
+  /** Pages of whole records read side by side, and calls that may wait for their turn; one more is told to come back. */
+  LIST_CONCURRENCY: count(8),
+  LIST_WAITING: count(500),
   /** Records read and opened at once while a state is folded. */
   HISTORY_BATCH: count(500),
   /** Histories read side by side, and calls that may wait for their turn; one more is told to come back. */

@@ -73,6 +73,7 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
   const verifications = stack.use(createVerifications(verificationParts(config, { db, collections, reconciler, signerOf, log })));
   const rpcParts: RpcParts = {
     ...{ collections, keyring, outbox, reads, letters, signerOf, history, reconciler, verifications },
+    pages: createGate(config.LIST_CONCURRENCY, config.LIST_WAITING),
     traces: openTraces(config, stack),
     exporting: {
       model: contract.message('biz.audit.v1.Record'),

@@ -1,4 +1,4 @@
-import type { Filter } from 'mongodb';
+import { BSON, type Filter } from 'mongodb';
 import { type Collections, indexes } from '../collections.ts';
 import type { Position } from '../query/page.ts';
 import { newestVersion } from '../query/version-page.ts';
@@ -14,8 +14,10 @@ export interface Places {
 
 /** The first stretch of time that is looked at, as a part of all: it finds its length by itself. */
 const FIRST_PART = 64;
-/** Records read at once by their ids: they may be a megabyte each. */
+/** Records read at once by their ids: so many at first, then as many as are of about so many bytes, at most. They may be a megabyte each. */
+const FIRST_READ = 10;
 const READ_AT_ONCE = 100;
+const READ_BYTES = 4_000_000;
 
 /**
  * The records of a walk by time that are at some places, in stretches of its index. How long a stretch of time is depends on how
@@ -89,13 +91,17 @@ async function* read(
   by: 'time' | 'version',
   walk: Walk,
 ): AsyncGenerator<Found> {
-  const size = Math.min(batch, READ_AT_ONCE);
-  for (let from = 0; from < wanted.length; from += size) {
+  const most = Math.min(batch, READ_AT_ONCE);
+  for (let from = 0, size = Math.min(most, FIRST_READ); from < wanted.length; ) {
     signal.throwIfAborted();
     const ids = wanted.slice(from, from + size).map(({ _id }) => _id);
+    from += size;
     const found = new Map((await events.find({ _id: { $in: ids } }).toArray()).map((record) => [record._id, record]));
     const records = ids.flatMap((id) => found.get(id) ?? []);
-    if (records.length > 0) yield { records, at: (record) => ({ by, position: walk.position(record) }) };
+    if (records.length === 0) continue;
+    const largest = Math.max(...records.map((record) => BSON.calculateObjectSize(record)));
+    size = Math.min(most, Math.max(1, Math.floor(READ_BYTES / largest)));
+    yield { records, at: (record) => ({ by, position: walk.position(record) }) };
   }
 }
 

@@ -23,12 +23,12 @@ export interface HistoryLimits {
 /** Runs a task when it is its turn; AppError `unavailable` when too many wait already. */
 export type Gate = <T>(signal: AbortSignal, task: () => Promise<T>) => Promise<T>;
 
-/** A history may be long and its states large: so many are read side by side, and so many may wait. */
+/** Histories are long, and pages of whole records large: so many are read side by side, and so many may wait. */
 export function createGate(atOnce: number, waiting: number): Gate {
   const limit = pLimit(atOnce);
   return (signal, task) => {
     if (limit.pendingCount >= waiting) {
-      throw new AppError('unavailable', 'Too many histories are being read; try again in a moment.');
+      throw new AppError('unavailable', 'Too many records are being read; try again in a moment.');
     }
     return limit(() => {
       signal.throwIfAborted();

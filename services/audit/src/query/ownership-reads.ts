@@ -2,7 +2,7 @@ import { parseJson } from '@biz/json';
 import type { Collections } from '../collections.ts';
 import { indexKey } from '../keys.ts';
 import type { RecordDocument } from '../record.ts';
-import { DEFAULT_PAGE_SIZE } from './page.ts';
+import { DEFAULT_PAGE_SIZE, PageRoom } from './page.ts';
 import { listRecords, type PageRequest } from './records.ts';
 import type { Scope } from './scope.ts';
 
@@ -32,6 +32,7 @@ export async function listOwnershipReads(
   const filters = { event_type: 'audit.read', producer_service: 'audit_service', ...(from && { from }), ...(to && { to }) };
   const most = page_size || DEFAULT_PAGE_SIZE;
   const found: RecordDocument[] = [];
+  const room = new PageRoom();
   let [searched, token] = [0, page_token ?? ''];
   do {
     const page = await listRecords(collections, scope, filters, {
@@ -44,8 +45,11 @@ export async function listOwnershipReads(
     token = page.next_page_token;
     for (const [index, record] of page.records.entries()) {
       searched += 1;
-      if (mayHaveShown(record, key)) found.push(record);
-      if (found.length === most) {
+      if (mayHaveShown(record, key)) {
+        room.take(record);
+        found.push(record);
+      }
+      if (found.length === most || room.isFull) {
         const isLast = index === page.records.length - 1;
         return { records: found, next_page_token: isLast ? token : page.tokenAfter(record), searched };
       }

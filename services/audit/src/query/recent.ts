@@ -1,7 +1,7 @@
 import type { Filter } from 'mongodb';
 import type { Collections } from '../collections.ts';
 import type { RecordDocument } from '../record.ts';
-import { fetchPage, type Position, SEARCH_MS } from './page.ts';
+import { fetchPage, PageRoom, type Position, SEARCH_MS } from './page.ts';
 import type { Walk } from './walk.ts';
 
 /** The first stretch of time that is looked at, how much longer each next one is, and the one that has no end. */
@@ -26,6 +26,7 @@ export async function recentPage(
   let to = position ? Number(position[0]) + 1 : action_at?.$lt?.getTime();
   const until = new Date(Math.min(deadline.getTime(), Date.now() + SEARCH_MS));
   const items: RecordDocument[] = [];
+  const room = new PageRoom();
   for (let width = FIRST_MS; ; width *= GROWTH) {
     const start = (to ?? Date.now()) - width;
     const from = width > LONGEST_MS ? lowest : Math.max(start, lowest);
@@ -35,7 +36,7 @@ export async function recentPage(
     const cursor = events
       .find((position ? { $and: [query, after(position, -1)] } : query) as Filter<RecordDocument>)
       .sort(Object.fromEntries(sort.map((field) => [field, -1])));
-    const found = await fetchPage(cursor, size - items.length, until);
+    const found = await fetchPage(cursor, size - items.length, until, room);
     items.push(...found.items);
     if (found.more || from === lowest) return { items, more: found.more };
     to = from;

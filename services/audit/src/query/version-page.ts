@@ -1,7 +1,7 @@
 import type { Filter } from 'mongodb';
 import type { Collections } from '../collections.ts';
 import type { RecordDocument } from '../record.ts';
-import { fetchPage, type Order, type Position } from './page.ts';
+import { fetchPage, type Order, PageRoom, type Position } from './page.ts';
 
 export interface VersionPage {
   /** Entities by their keys, ascending. */
@@ -25,24 +25,27 @@ const implied: ReadonlySet<string> = new Set(['kind', 'company_id', 'entity_type
 export async function versionPage(collections: Collections, page: VersionPage): Promise<{ items: RecordDocument[]; more: boolean }> {
   const { after, order, size } = page;
   const items: RecordDocument[] = [];
+  const room = new PageRoom();
   for (const key of order === 1 ? page.keys : page.keys.toReversed()) {
     const isBefore = after !== undefined && (order === 1 ? key < after[0] : key > after[0]);
     if (isBefore) continue;
     const start = after?.[0] === key ? Number(after[1]) : undefined;
-    items.push(...(await versionsOf(collections, page, key, start, size + 1 - items.length)));
-    if (items.length > size) break;
+    const found = await versionsOf(collections, page, key, start, size + 1 - items.length, room);
+    items.push(...found.items);
+    if (found.more || items.length > size) return { items: items.slice(0, size), more: true };
   }
-  return { items: items.slice(0, size), more: items.length > size };
+  return { items, more: false };
 }
 
-/** Up to so many records of one entity, beyond a version. */
+/** Up to so many records of one entity, beyond a version, and whether it has more in that stretch. */
 async function versionsOf(
   collections: Collections,
   { filter, order, deadline }: VersionPage,
   key: string,
   start: number | undefined,
   wanted: number,
-): Promise<RecordDocument[]> {
+  room: PageRoom,
+): Promise<{ items: RecordDocument[]; more: boolean }> {
   const rest = Object.entries(filter).filter(([name]) => !implied.has(name));
   const from = Math.max(start ?? (order === 1 ? 0 : (await newestVersion(collections, key)) + 1), 0);
   const [low, high] = order === 1 ? [from + 1, from + wanted] : [Math.max(from - wanted, 1), from - 1];
@@ -50,7 +53,7 @@ async function versionsOf(
   const beyond = order === 1 ? { $gte: low } : { $gte: 1, $lte: high };
   const filters = { entity_key: key, version: rest.length === 0 ? ends : beyond, ...Object.fromEntries(rest) };
   const cursor = collections.events.find(filters as Filter<RecordDocument>).sort({ version: order });
-  return (await fetchPage(cursor, wanted, deadline)).items;
+  return fetchPage(cursor, wanted, deadline, room);
 }
 
 /** The newest version of an entity, 0 without any. `entities` may be behind, so what is beyond is looked at. */

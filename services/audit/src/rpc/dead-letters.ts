@@ -7,7 +7,7 @@ import { openingFor, scopeOf } from '../query/scope.ts';
 import type { RpcParts } from './parts.ts';
 
 /** DeadLetterService: messages that could not become records. They belong to no company. */
-export function deadLetterHandlers({ collections, keyring, letters: parts }: RpcParts): Record<string, Handler> {
+export function deadLetterHandlers({ collections, keyring, letters: parts, pages }: RpcParts): Record<string, Handler> {
   const present = async (letter: DeadLetterDocument, { context }: Call): Promise<object> => {
     const [message = {}] = await presentDeadLetters(keyring, [letter], openingFor(context).payload);
     return message;
@@ -18,12 +18,14 @@ export function deadLetterHandlers({ collections, keyring, letters: parts }: Rpc
     return letter;
   };
   return {
-    ListDeadLetters: async (request: ListDeadLettersRequest, { context, deadline }: Call) => {
+    ListDeadLetters: async (request: ListDeadLettersRequest, { context, deadline, signal }: Call) => {
       if (scopeOf(context) !== 'all') {
         return { items: [], next_page_token: '' };
       }
-      const { letters, next_page_token } = await listDeadLetters(collections, request, deadline);
-      return { items: await presentDeadLetters(keyring, letters, openingFor(context).payload), next_page_token };
+      return pages(signal, async () => {
+        const { letters, next_page_token } = await listDeadLetters(collections, request, deadline);
+        return { items: await presentDeadLetters(keyring, letters, openingFor(context).payload), next_page_token };
+      });
     },
     GetDeadLetter: async ({ id }: { id: string }, call: Call) => present(await found(id, call), call),
     ReplayDeadLetter: async ({ id, envelope }: { id: string; envelope?: string }, call: Call) =>

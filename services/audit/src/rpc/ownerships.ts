@@ -10,7 +10,7 @@ import type { RpcParts } from './parts.ts';
 import { presentPage } from './records.ts';
 
 /** OwnershipService: whose data the records are. */
-export function ownershipHandlers({ collections, keyring, history }: RpcParts): Record<string, Handler> {
+export function ownershipHandlers({ collections, keyring, history, pages }: RpcParts): Record<string, Handler> {
   return {
     LookupOwnership: async (request: { document?: string; email?: string }, { context }: Call) => ({
       items: (await lookupOwnerships(collections, keyring, context, request)).map(presentOwnership),
@@ -19,18 +19,22 @@ export function ownershipHandlers({ collections, keyring, history }: RpcParts): 
       presentOwnership(await getOwnership(collections, context, request)),
     ListOwnershipRecords: async ({ ownership_id, ...page }: PageRequest & { ownership_id: string }, call: Call) => {
       const ordered = { ...page, defaultOrder: 'desc' as const, deadline: call.deadline };
-      const found = await listRecords(collections, scopeOf(call.context), { ownership_id }, ordered);
-      if (found.records.length === 0 && !page.page_token) {
-        const withheld = await foreignTo(collections, call.context, { ownership_id });
-        throw new AppError('not_found', 'There is no such ownership.', { withheld });
-      }
-      return presentPage(keyring, found, call);
+      return pages(call.signal, async () => {
+        const found = await listRecords(collections, scopeOf(call.context), { ownership_id }, ordered);
+        if (found.records.length === 0 && !page.page_token) {
+          const withheld = await foreignTo(collections, call.context, { ownership_id });
+          throw new AppError('not_found', 'There is no such ownership.', { withheld });
+        }
+        return presentPage(keyring, found, call);
+      });
     },
     ListOwnershipReads: async (request: OwnershipReadsRequest, call: Call) => {
       const { context, deadline, signal } = call;
       const bounds = { searched: history.limits.searched, deadline, signal };
-      const { records, next_page_token, searched } = await listOwnershipReads(collections, scopeOf(context), request, bounds);
-      return { items: await presentRecords(keyring, records, openingFor(context)), next_page_token, searched };
+      return pages(signal, async () => {
+        const { records, next_page_token, searched } = await listOwnershipReads(collections, scopeOf(context), request, bounds);
+        return { items: await presentRecords(keyring, records, openingFor(context)), next_page_token, searched };
+      });
     },
   };
 }

@@ -4,7 +4,7 @@ import type { MessageModel } from '@biz/protos';
 import type { Keyring } from '@biz/sealing';
 import type { Collections } from '../collections.ts';
 import type { Reconciler } from '../completeness/index.ts';
-import type { HistoryParts } from '../history/parts.ts';
+import type { Gate, HistoryParts } from '../history/parts.ts';
 import type { LetterParts } from '../letters/replay.ts';
 import type { ReadLog } from '../reads/read-log.ts';
 import type { TraceParts } from '../traces/trace.ts';
@@ -26,6 +26,8 @@ export interface RpcParts {
   reads: ReadLog;
   /** What time travel reads with. */
   history: HistoryParts;
+  /** Whose turn it is to read a page of whole records. */
+  pages: Gate;
   /** The message `Record`, and how an export reads. */
   exporting: { model: MessageModel; batch: number; span: number; atOnce: number };
   /** Verifications of the whole audit. */

@@ -8,12 +8,15 @@ import { boundTo, narrow, openingFor, scopeOf } from '../query/scope.ts';
 import type { RpcParts } from './parts.ts';
 
 /** AuditService: records, and the history of an entity. Everything is read within the companies and clients of the caller. */
-export function recordHandlers({ collections, keyring }: RpcParts): Record<string, Handler> {
+export function recordHandlers({ collections, keyring, pages }: RpcParts): Record<string, Handler> {
   return {
     ListRecords: async ({ page_size, page_token, order, company_id, ...filters }: ListRecordsRequest, call: Call) => {
       const scope = narrow(scopeOf(call.context), company_id);
       const page = { ...given({ page_size, page_token, order }), defaultOrder: 'desc' as const, deadline: call.deadline };
-      return presentPage(keyring, await listRecords(collections, scope, { ...filters, ...boundTo(call.context) }, page), call);
+      return pages(call.signal, async () => {
+        const found = await listRecords(collections, scope, { ...filters, ...boundTo(call.context) }, page);
+        return presentPage(keyring, found, call);
+      });
     },
     GetRecord: async ({ record_id }: { record_id: string }, { context }: Call) => {
       const record = await getRecord(collections, scopeOf(context), record_id, boundTo(context));
@@ -26,12 +29,14 @@ export function recordHandlers({ collections, keyring }: RpcParts): Record<strin
     GetEntityHistory: async ({ entity_type, entity_id, ...page }: PageRequest & { entity_type: string; entity_id: string }, call: Call) => {
       const ordered = { ...page, defaultOrder: 'asc' as const, deadline: call.deadline };
       const filters = { entity_type, entity_id, ...boundTo(call.context) };
-      const found = await listRecords(collections, scopeOf(call.context), filters, ordered);
-      if (found.records.length === 0 && !page.page_token) {
-        const withheld = await foreignTo(collections, call.context, { entity_type, entity_id });
-        throw new AppError('not_found', 'There is no such entity in the audit.', { withheld });
-      }
-      return presentPage(keyring, found, call);
+      return pages(call.signal, async () => {
+        const found = await listRecords(collections, scopeOf(call.context), filters, ordered);
+        if (found.records.length === 0 && !page.page_token) {
+          const withheld = await foreignTo(collections, call.context, { entity_type, entity_id });
+          throw new AppError('not_found', 'There is no such entity in the audit.', { withheld });
+        }
+        return presentPage(keyring, found, call);
+      });
     },
   };
 }
