@@ -122,6 +122,15 @@ describe('containers', () => {
     for (const [name] of all) before(name, []);
     for (const name of setups) expect(compose.services[name]?.restart, name).toBe('on-failure:5');
   });
+
+  test('do not keep the fleet from starting when it is only what people look at it with that fails', () => {
+    const looking = ['elasticsearch', 'kibana', 'collector', 'retention', 'setup-templates', 'setup-kibana'];
+    for (const [name, { depends_on = {} }] of all) {
+      const awaited = Object.entries(depends_on).filter(([other]) => looking.includes(other));
+      if (!looking.includes(name)) expect(awaited, name).toEqual([]);
+      for (const [other, { required }] of awaited) expect(required, `${name} → ${other}`).toBe(false);
+    }
+  });
 });
 
 describe('volumes', () => {

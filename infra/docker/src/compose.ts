@@ -52,7 +52,7 @@ export interface ComposeService {
   working_dir?: string;
   user?: string;
   environment?: Record<string, string>;
-  depends_on?: Record<string, { condition: string }>;
+  depends_on?: Record<string, { condition: string; required?: boolean }>;
   volumes?: string[];
   ports?: string[];
   networks?: string[];
