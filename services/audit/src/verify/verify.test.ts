@@ -1,136 +1,14 @@
-import { type Edge, EMPTY_EDGE, edgeRoot, extendEdge, extendFrontier, frontierRoot, signCheckpoint, signerOf } from '@biz/merkle';
+import { EMPTY_EDGE, extendEdge, extendFrontier, frontierRoot } from '@biz/merkle';
 import type { Document } from 'mongodb';
 import { describe, expect, it } from 'vitest';
-import { checkpointId, entityKey, recordId, tileId } from '../keys.ts';
+import { entityKey, recordId, tileId } from '../keys.ts';
 import { leafOf } from '../leaf.ts';
-import type { StoredCheckpoint } from './checkpoint-walk.ts';
-import type { VersionRow } from './entities.ts';
-import { LogKeys } from './log-keys.ts';
-import { nothingOutside, type Outside, type OutsideEntry } from './outside.ts';
+import { auditOf, keys, MemoryAudit } from '../testing/memory-audit.ts';
+import { nothingOutside } from './outside.ts';
 import type { VerifySource } from './source.ts';
-import type { StoredLog, StoredTile } from './stored-tree.ts';
+import type { StoredTile } from './stored-tree.ts';
 import { Tree } from './tree.ts';
-import { type VerifyOptions, type VerifyResult, verifyAudit } from './verify.ts';
-
-const PREFIX = 'test/audit';
-const seed = Buffer.alloc(32, 3);
-const keys = new LogKeys(PREFIX, signerOf('any', seed).publicKey);
-
-/** An audit in memory, made as the service makes it, and kept outside what was signed of it. */
-class MemoryAudit {
-  records = new Map<string, Document>();
-  logs = new Map<string, StoredLog & { edges: Edge }>();
-  tiles = new Map<string, StoredTile>();
-  checkpoints: StoredCheckpoint[] = [];
-  kept: { log_id: string; from: number; size: number; note: string; hashes: Buffer }[] = [];
-  #versions = new Map<string, Document>();
-  #leaves = new Map<string, Buffer[]>();
-
-  /** Adds a batch to a log, one record for each entity named; `''` is a place without an event. */
-  add(log_id: string, entities: readonly string[], { finish = true } = {}): void {
-    const leaves = this.#leaves.get(log_id) ?? [];
-    const added = entities.map((entity, at) => this.#record(log_id, leaves.length + at, entity));
-    for (const record of added) this.records.set(record._id, record);
-    if (finish) this.finish(log_id, added);
-  }
-
-  /** What follows the records of a batch: tiles, edge, size. */
-  finish(log_id: string, added: readonly Document[]): void {
-    const leaves = this.#leaves.get(log_id) ?? [];
-    const hashes = added.map(leafOf);
-    this.#leaves.set(log_id, [...leaves, ...hashes]);
-    const grown = extendEdge(this.logs.get(log_id)?.edges ?? EMPTY_EDGE, hashes);
-    for (const { level, index, hashes: bytes } of grown.tiles) {
-      const _id = tileId(log_id, level, index);
-      this.tiles.set(_id, { _id, log_id, level, index, hashes: bytes });
-    }
-    const { edge } = grown;
-    this.logs.set(log_id, { log_id, size: edge.size, next_offset: edge.size, root: edgeRoot(edge), edge: edge.levels, edges: edge });
-  }
-
-  sign(log_id: string): void {
-    const { size = 0, root } = this.logs.get(log_id) ?? {};
-    const from = this.kept.findLast((one) => one.log_id === log_id)?.size ?? 0;
-    const signer = signerOf(`${PREFIX}/${log_id}`, seed);
-    const note = signCheckpoint({ origin: signer.name, size, root: root as Buffer }, signer);
-    this.checkpoints.push({ _id: checkpointId(log_id, size), log_id, size, root, note });
-    this.kept.push({ log_id, from, size, note, hashes: Buffer.concat(this.#leaves.get(log_id)?.slice(from) ?? []) });
-  }
-
-  get sorted(): Document[] {
-    return [...this.records.values()].sort((left, right) => (left._id < right._id ? -1 : 1));
-  }
-
-  outside(withLeaves = true): Outside {
-    const entries = this.kept.map(({ log_id, from, size, note, hashes }, line): OutsideEntry => {
-      const read = () => Promise.resolve({ note, leaf_hashes: withLeaves ? hashes : undefined });
-      return { line: line + 1, log_id, size, from: withLeaves ? from : undefined, read };
-    });
-    return {
-      ...{ count: entries.length, torn: 0, logIds: () => [...new Set(this.kept.map((one) => one.log_id))] },
-      async *entries(logId) {
-        yield* entries.filter(({ log_id }) => log_id === logId);
-      },
-    };
-  }
-
-  source(outside: Outside = nothingOutside): VerifySource {
-    const checkpointsOf = (logId: string) => this.checkpoints.filter(({ _id }) => _id.startsWith(`${logId}/`));
-    const { records, logs, tiles, checkpoints, sorted } = { ...this, records: this.records, sorted: () => this.sorted };
-    return {
-      ...{ outside, strangeIds: async () => [] },
-      logs: async () => [...logs.values()],
-      async *records() {
-        for (let at = 0, all = sorted(); at < all.length; at += 700) yield all.slice(at, at + 700);
-      },
-      tiles: async (logId, level, from) => [from, from + 1, from + 2].flatMap((index) => tiles.get(tileId(logId, level, index)) ?? []),
-      async *checkpoints(logId) {
-        yield* checkpointsOf(logId);
-      },
-      checkpointLogs: async () => [...new Set(checkpoints.map(({ log_id }) => String(log_id)))],
-      newestCheckpoint: async (logId) => checkpointsOf(logId).at(-1),
-      recordsFrom: async (logId, index) => sorted().filter((one) => one.log_id === logId && one.leaf_index >= index),
-      async *versions(key) {
-        const found = [...records.values()].filter(({ entity_key }) => entity_key === key) as VersionRow[];
-        yield* found.sort((left, right) => left.version - right.version);
-      },
-    };
-  }
-
-  verify(options: Partial<VerifyOptions> = {}, outside?: Outside): Promise<VerifyResult> {
-    return verifyAudit(this.source(outside), { keys, settleMs: 1, ...options });
-  }
-
-  #record(log_id: string, leaf_index: number, entity: string): Document {
-    const _id = recordId(log_id, leaf_index);
-    const place = { _id, log_id, leaf_index, event_id: `e-${_id}` };
-    if (entity === '') return { ...place, kind: 'void', entity_key: `#void:${_id}`, version: 0, duplicate_of: 'x' };
-    const key = entityKey('company', 'card', entity);
-    const before = this.#versions.get(key);
-    if (before) before.is_active = false;
-    const names = { entity_key: key, company_id: 'company', entity_type: 'card', entity_id: entity };
-    const action = { action_type: before ? 'update' : 'new', active_after: true, is_active: true };
-    const record = { ...place, kind: 'event', offset: leaf_index, ...names, version: (before?.version ?? 0) + 1, ...action };
-    this.#versions.set(key, record);
-    return record;
-  }
-}
-
-/** Logs of odd sizes, entities that live in several of them, places without events, checkpoints here and there. */
-function audit(sizes: readonly number[], batch = 90): MemoryAudit {
-  const made = new MemoryAudit();
-  for (const [log, size] of sizes.entries()) {
-    for (let from = 0, turn = 0; from < size; from += batch, turn += 1) {
-      const names = Array.from({ length: Math.min(batch, size - from) }, (_, at) => {
-        const index = from + at;
-        return index % 97 === 50 ? '' : `c-${index % 7 === 0 ? index % 5 : `${log}-${index % 40}`}`;
-      });
-      made.add(`log-${log}`, names);
-      if (turn % 3 === 0 || from + batch >= size) made.sign(`log-${log}`);
-    }
-  }
-  return made;
-}
+import { verifyAudit } from './verify.ts';
 
 describe('the tree of the walk', () => {
   it('is that of the library, at every size', () => {
@@ -163,14 +41,14 @@ describe('an audit as it should be', () => {
     ['just a tile', [256]],
     ['some logs', [300, 5, 257, 1, 600]],
   ])('%s', async (_, sizes) => {
-    const made = audit(sizes);
+    const made = auditOf(sizes);
     for (const outside of [nothingOutside, made.outside(), made.outside(false)]) {
       expect(await made.verify({}, outside)).toMatchObject({ ok: true, checked: sizes.reduce((sum, size) => sum + size, 0), findings: [] });
     }
   });
 
   it('of more leaves than a tile of the second level has, and one of them changed', { timeout: 60_000 }, async () => {
-    const made = audit([256 ** 2 + 700], 8_000);
+    const made = auditOf([256 ** 2 + 700], 8_000);
     expect(await made.verify({}, made.outside())).toMatchObject({ ok: true });
     const id = recordId('log-0', 60_000);
     made.records.set(id, { ...made.records.get(id), note: 'changed' });
@@ -200,7 +78,7 @@ describe('one fault anywhere', () => {
     ['a record of nothing', 'leaf_differs', (made, id) => made.records.set(id, { _id: id })],
   ];
   it.each(faults)('%s: named first, whatever is compared with', { timeout: 60_000 }, async (_, reason, tamper) => {
-    const made = audit(sizes);
+    const made = auditOf(sizes);
     for (let round = 1; round <= 12; round += 1) {
       const pick = random(round * 7919);
       const log = pick(sizes.length);
@@ -219,7 +97,7 @@ describe('one fault anywhere', () => {
   });
 
   it('a tile changed: the records are not blamed', { timeout: 60_000 }, async () => {
-    const made = audit(sizes);
+    const made = auditOf(sizes);
     for (let round = 1; round <= 12; round += 1) {
       const [id, tile] = [...made.tiles][random(round)(made.tiles.size)] as [string, StoredTile];
       const hashes = Buffer.from(tile.hashes);
@@ -239,7 +117,7 @@ describe('one fault anywhere', () => {
   });
 
   it('a record and its tile changed alike: the part of the tree is named, and with what was kept outside the record', async () => {
-    const made = audit(sizes);
+    const made = auditOf(sizes);
     const id = recordId('log-3', 300);
     made.records.set(id, { ...made.records.get(id), event_id: 'other' });
     const tile = made.tiles.get(tileId('log-3', 0, 1)) as StoredTile;
@@ -254,7 +132,7 @@ describe('one fault anywhere', () => {
   });
 
   it('more faults than are listed are counted', async () => {
-    const made = audit([1_000]);
+    const made = auditOf([1_000]);
     for (const record of made.records.values()) made.records.set(record._id, { ...record, more: 1 });
     const result = await made.verify({ limit: 10 });
     expect(result).toMatchObject({ findings_total: 1_000, first_bad: { leaf_index: 0 } });
@@ -297,7 +175,7 @@ describe('versions and flags', () => {
 
 describe('a store at work', () => {
   it('is verified up to where it was at the start', async () => {
-    const made = audit([300, 300]);
+    const made = auditOf([300, 300]);
     const source = made.source();
     let turn = 0;
     const growing: VerifySource = {
@@ -321,7 +199,7 @@ describe('a store at work', () => {
   });
 
   it('with a batch that is not finished: waited for, or taken for what it is in a copy', async () => {
-    const made = audit([300]);
+    const made = auditOf([300]);
     made.add('log-0', ['c-0', 'x', 'y'], { finish: false });
     expect(await made.verify({ restored: true })).toMatchObject({ ok: true, logs: [{ size: 300, unfinished: 3 }] });
     const left = await made.verify();
@@ -343,7 +221,7 @@ describe('a store at work', () => {
   });
 
   it('in a copy, what cannot be of a batch is a fault', async () => {
-    const made = audit([300]);
+    const made = auditOf([300]);
     made.add('log-0', ['x'], { finish: false });
     const id = recordId('log-0', 300);
     made.records.set(id, { ...made.records.get(id), offset: 3 });
@@ -351,7 +229,7 @@ describe('a store at work', () => {
   });
 
   it('can be told to stop', async () => {
-    const made = audit([2_000]);
+    const made = auditOf([2_000]);
     const controller = new AbortController();
     const stopped = made.verify({ signal: controller.signal, onProgress: () => controller.abort(new Error('enough')) });
     await expect(stopped).rejects.toThrow('enough');
