@@ -119,7 +119,6 @@ const labelRules = new Map<string, Rule>(
     'biz.storage': word,
     'biz.channel': word,
     'biz.outcome': word,
-    'v8js.gc.type': word,
   } satisfies Record<string, Rule>),
 );
 

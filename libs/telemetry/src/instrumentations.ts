@@ -1,13 +1,8 @@
-import { createNoopMeter, type MeterProvider, type TracerProvider } from '@opentelemetry/api';
+import { createNoopMeter, type TracerProvider } from '@opentelemetry/api';
 import { registerInstrumentations } from '@opentelemetry/instrumentation';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { MongoDBInstrumentation } from '@opentelemetry/instrumentation-mongodb';
-import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
 import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici';
-import { gauge } from './metrics.ts';
-
-/** How finely the delay of the event loop is looked at, in milliseconds; each look wakes the process. */
-const loopPrecisionMs = 20;
 
 /**
  * What is traced without a line of ours: MongoDB, and HTTP to others, each only inside of a span (what polls makes none). The statement and
@@ -16,7 +11,7 @@ const loopPrecisionMs = 20;
  * No loader hook is registered: what these patch is reached by `require` inside of CommonJS packages, or by diagnostics channels. A hook
  * would be a thread in each process, asked about every module at its start.
  */
-export function instrument(tracerProvider: TracerProvider, meterProvider: MeterProvider): void {
+export function instrument(tracerProvider: TracerProvider): void {
   registerInstrumentations({
     tracerProvider,
     meterProvider: { getMeter: createNoopMeter }, // their metrics are not in the catalogue
@@ -26,6 +21,4 @@ export function instrument(tracerProvider: TracerProvider, meterProvider: MeterP
       new HttpInstrumentation({ disableIncomingRequestInstrumentation: true, requireParentforOutgoingSpans: true }),
     ],
   });
-  registerInstrumentations({ meterProvider, instrumentations: [new RuntimeNodeInstrumentation({ monitoringPrecision: loopPrecisionMs })] });
-  gauge('process.memory.usage', () => [{ value: process.memoryUsage.rss() }]);
 }

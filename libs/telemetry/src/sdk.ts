@@ -15,6 +15,7 @@ import { onFlush } from './lifecycle.ts';
 import { sendLogs } from './logs.ts';
 import { createOutage, type Outage, type Say } from './outage.ts';
 import { resourceOf } from './resource.ts';
+import { watchRuntime } from './runtime.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { catalogueViews } from './views.ts';
 
@@ -37,7 +38,8 @@ export function startTelemetry(env: NodeJS.ProcessEnv): void {
   const tracers = traces(settings, resource, outage);
   const meters = measures(settings, resource, outage);
   const records = lines(settings, resource, outage);
-  instrument(tracers, meters);
+  instrument(tracers);
+  watchRuntime();
   onFlush(async () => {
     await Promise.allSettled([tracers.forceFlush(), meters.forceFlush(), records.forceFlush()]);
   });

@@ -114,9 +114,11 @@ test('spans are of work, not of polling', () => {
   expect(roots.filter((name) => !/^relay /.test(name))).toEqual([]);
 });
 
+const ofTheLoop = ['nodejs.eventloop.utilization', ...['p50', 'p99', 'max'].map((name) => `nodejs.eventloop.delay.${name}`)];
+
 test('metrics are those of the catalogue, each of its kind and unit, with its labels', () => {
   const names = new Set(collector.metrics.map(({ name }) => name));
-  expect([...names]).toEqual(expect.arrayContaining(['rpc.server.duration', 'biz.relay.waiting', 'process.memory.usage']));
+  expect([...names]).toEqual(expect.arrayContaining(['rpc.server.duration', 'biz.relay.waiting', 'process.memory.usage', ...ofTheLoop]));
   for (const { name, kind, unit, points } of collector.metrics) {
     const entry: MetricEntry | undefined = (catalogue as Record<string, MetricEntry>)[name];
     expect(entry, name).toMatchObject({ kind, unit });
