@@ -187,6 +187,9 @@ describe.skipIf(render === undefined)('the manifests (kustomize needs Go, kubect
         bootstrapServers: KAFKA_BROKERS,
         topic: AUDIT_TOPIC,
         consumerGroup: CONSUMER_GROUP,
+        // Kafka 4 speaks nothing older than 2.1, the scaler's default is 1.0
+        version: expect.stringMatching(/^(2\.[1-9]|[34]\.)/),
+        offsetResetPolicy: 'earliest',
       });
       expect(spec.maxReplicaCount).toBeLessThanOrEqual(auditTopic.partitions);
       // two that scale one thing would undo each other's work
