@@ -74,6 +74,10 @@ export async function auditHarness(options: { partitions?: number } = {}) {
       }
       return places;
     },
+    /** Sends many messages to a partition in one request: for a store that only has to be there. */
+    sendAtOnce: async (messages: readonly object[], partition: number): Promise<void> => {
+      await sender.send({ topic, messages: messages.map((message) => ({ value: JSON.stringify(message), partition })) });
+    },
     /** A client of the running service, as the gateway. */
     client: (address: string) => {
       const contract = loadContract();
