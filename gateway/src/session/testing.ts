@@ -71,3 +71,21 @@ export async function sessionCookies(browser: TestBrowser): Promise<Record<strin
   const all = Object.entries(await browser.cookies(`${site}/`));
   return Object.fromEntries(all.filter(([name]) => name.startsWith('__Host-session')));
 }
+
+/** A browser in which a user is logged in. */
+export async function loggedIn(fleet: LoginFleet, gateway: TestGateway, username: string): Promise<ReturnType<LoginFleet['browser']>> {
+  const browser = fleet.browser(gateway);
+  const { status, text } = await logIn(browser, username);
+  if (status !== 200) throw new Error(`${username} could not log in: ${status} ${text}`);
+  return browser;
+}
+
+/** Cookies as a request brings them. */
+export function cookieHeader(cookies: Readonly<Record<string, string>>): string {
+  return Object.entries(cookies)
+    .map((pair) => pair.join('='))
+    .join('; ');
+}
+
+/** The status of a page that is a problem document, and its code. */
+export const codeOf = (page: { status: number; text: string }) => [page.status, JSON.parse(page.text).code];
