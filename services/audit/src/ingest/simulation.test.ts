@@ -159,7 +159,7 @@ function checkInvariants(store: MemoryStore): void {
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
-describe(`SEED=${seed}`, { timeout: 60_000 }, () => {
+describe(`SEED=${seed}`, { timeout: 300_000 }, () => {
   it('a crash before any effect, and any cut of what is delivered again, end in the same data', async () => {
     for (let run = 0; run < 6; run += 1) {
       const random = randomOf(seed + run);
