@@ -28,6 +28,7 @@ const usage = `usage: npm run backup -- --to DIR [--keys-to DIR] [--again]
 const BAD = 1;
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
+const onProgress = createProgress((line) => console.error(line));
 
 await runCommand(async () => {
   const given = read();
@@ -79,7 +80,7 @@ async function verify(folder: string, given: Given): Promise<number> {
       );
       return 0;
     }
-    const { documents, about } = await checkBackup(backup, await signedBy(given), progress());
+    const { documents, about } = await checkBackup(backup, await signedBy(given), onProgress);
     for (const { log_id, size, root } of about.logs) console.log(`${log_id}  size ${size}  root ${root}`);
     console.log(`OK: ${number(documents)} documents of ${about.cut_at}, as they were signed (${since()})`);
     return 0;
@@ -95,7 +96,7 @@ async function takeData(client: MongoClient, to: string, given: Given): Promise<
   const since = clock();
   const keyringDatabase = keyringOf(given);
   const done = await takeBackup({
-    ...{ client, to, keyringDatabase, keys: await signedBy(given), onProgress: progress(), again: given.again ?? false },
+    ...{ client, to, keyringDatabase, keys: await signedBy(given), onProgress, again: given.again ?? false },
     auditDatabase: given['audit-database'] ?? 'audit',
     databases: listOf(given.databases) ?? (await databasesOn(client, keyringDatabase)),
     checkpointFile: given['checkpoint-file'] && fromCaller(given['checkpoint-file']),
@@ -110,6 +111,7 @@ async function takeData(client: MongoClient, to: string, given: Given): Promise<
 
 async function takeKeys(client: MongoClient, to: string, of: string | null, given: Given): Promise<void> {
   const secrets = given['secrets-from'] && fromCaller(given['secrets-from']);
+  onProgress('keys');
   const options = { keyring: client.db(keyringOf(given)), to, of, secrets, again: given.again ?? false };
   const taken = await takeKeysBackup(options).catch((cause: unknown) => {
     if (of === null) throw cause;
@@ -136,8 +138,9 @@ function within(folder: string, other: string): boolean {
   return `${other}${sep}`.startsWith(`${folder}${sep}`);
 }
 
-const number = (count: number) => count.toLocaleString('en');
-const progress = () => createProgress((line) => console.error(line));
+function number(count: number): string {
+  return count.toLocaleString('en');
+}
 
 function clock(): () => string {
   const started = performance.now();
