@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { EventDocument } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
@@ -47,14 +46,6 @@ function exportFrom(at: string) {
   return { messages, [Symbol.dispose]: () => client[Symbol.dispose]() };
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 describe('an export', () => {
   it('to its end is one read, with its count', async () => {
     using all = exportFrom(address);
@@ -90,28 +81,18 @@ describe('an export', () => {
   });
 
   it('whose process is killed with signal 9 in the middle is recorded by another', async () => {
-    const killedAt = `127.0.0.1:${await freePort()}`;
     const main = fileURLToPath(new URL('./main.ts', import.meta.url));
     const child = spawn(process.execPath, ['--conditions=source', '--disable-warning=TimeoutNegativeWarning', main], {
-      env: { ...process.env, ...audit.env, GRPC_LISTEN: killedAt, OPEN_READ_SECONDS, LOG_LEVEL: 'error' },
-      stdio: 'ignore',
+      env: { ...process.env, ...audit.env, OPEN_READ_SECONDS, LOG_LEVEL: 'error' },
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    const first = await until(
-      async () => {
-        const one = exportFrom(killedAt);
-        const message = await one.messages.next().catch(() => undefined);
-        if (message !== undefined) return { one, message };
-        one[Symbol.dispose]();
-        return undefined;
-      },
-      { what: 'the first piece', intervalMs: 200 },
-    );
-    using _ = first.one;
-    expect(first.message.value?.data?.length).toBeGreaterThan(0);
+    const [ready] = (await once(child, 'message')) as [{ address: string }];
+    using first = exportFrom(ready.address);
+    expect((await first.messages.next()).value?.data?.length).toBeGreaterThan(0);
     expect(await events()).toHaveLength(2);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    await expect(first.one.messages.next().then(drain)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(first.messages.next().then(drain)).rejects.toMatchObject({ code: 'unavailable' });
     const [, , read] = await ended(3);
     expect(read?.meta).toMatchObject({ owner_id: 'u-test', owner_role: 'dpo', company_id: 'company-a' });
     expect(read?.data).toMatchObject({ outcome: 'interrupted', filters });
@@ -119,7 +100,7 @@ describe('an export', () => {
     await until(async () => (await openReads().countDocuments()) === 0, { what: 'the open read to be closed' });
 
     async function drain(): Promise<never> {
-      for (;;) if ((await first.one.messages.next()).done) throw new Error('it came to its end');
+      for (;;) if ((await first.messages.next()).done) throw new Error('it came to its end');
     }
   });
 });
