@@ -34,7 +34,7 @@ export async function assertRestored(db: Db, { mayFold = false } = {}): Promise<
   }
   if (!mayFold)
     throw new Error(
-      `${db.databaseName}: the restore of ${since} is not finished, the current state is not made from the events yet: npm run restore -- --finish, in a cluster the service's rebuild (docs/runbooks/restore.md)`,
+      `${db.databaseName}: the restore of ${since} is not finished, the current state is not made from the events yet: npm run restore -- --from DIR --finish, in a cluster the service's rebuild (docs/runbooks/restore.md)`,
     );
 }
 

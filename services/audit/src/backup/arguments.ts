@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
-import type { MongoClient } from 'mongodb';
+import { type MongoClient, MongoServerSelectionError } from 'mongodb';
 import { type LogKeys, readLogKeys } from '../verify/log-keys.ts';
 
 /** It could not be done. */
@@ -55,7 +55,9 @@ export function createProgress(print: (line: string) => void): (text: string) =>
 /** Runs a command to its exit code; what fails is said in one line, without a stack. */
 export async function runCommand(main: () => Promise<number>): Promise<void> {
   process.exitCode = await main().catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : String(error));
+    const text = error instanceof Error ? error.message : String(error);
+    const away = error instanceof MongoServerSelectionError;
+    console.error(away ? `The database cannot be reached (${text}): is it up, and is MONGODB_URL (or --mongodb-url) its address?` : text);
     return FAILED;
   });
 }

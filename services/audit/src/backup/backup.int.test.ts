@@ -1,9 +1,11 @@
 // Backups taken while everything writes, and restored after everything was lost, on the real engines.
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { type Backup, createBackup, openBackup } from '@biz/backup';
 import type { EventDocument } from '@biz/eventstore';
 import { assertRestored, foldedAfterRestore } from '@biz/service';
@@ -227,7 +229,7 @@ describe('a backup that was taken while everything wrote', () => {
     expect(done.keys).toBeGreaterThan(0);
     await assertRestored(audit.database.db);
     await expect(assertRestored(team.store.db)).rejects.toThrow('the current state is not made from the events yet');
-    await expect(restoreBackup(await optionsOf('first', { again: true }))).rejects.toThrow('npm run restore -- --finish');
+    await expect(restoreBackup(await optionsOf('first', { again: true }))).rejects.toThrow('--from DIR --finish');
     await foldedAfterRestore(team.store.db);
     await assertRestored(team.store.db);
     await expect(restoreBackup(await optionsOf('first', { again: true }))).rejects.toThrow('no restore was begun');
@@ -413,6 +415,32 @@ describe('keys', () => {
     await expect(restoreBackup(others)).rejects.toThrow('theirs, those of the data by');
     expect(await data.countDocuments()).toBe(0);
     expect(await audit.database.db.listCollections().toArray()).toEqual([]);
+  });
+
+  it('are taken alone by the command, and checked by it; its exit codes say how it went', async () => {
+    await restoreKeys(alone());
+    const env = { ...process.env, MONGODB_URL: audit.database.url, INIT_CWD: folder };
+    const main = join(import.meta.dirname, 'main.ts');
+    const run = (...args: string[]) =>
+      promisify(execFile)(process.execPath, ['--conditions=source', main, '--keyring-database', audit.keyring.name, ...args], { env }).then(
+        ({ stdout }) => [0, stdout],
+        ({ code, stdout, stderr }) => [code, stdout + stderr],
+      );
+    expect(await run('--keys-to', 'taken')).toEqual([0, expect.stringContaining('keys apart')]);
+    expect(await run('--verify', 'taken')).toEqual([0, expect.stringMatching(/^OK: \d+ keys of/)]);
+    expect(await run('--verify', 'first', '--key', keys.publicKey)).toEqual([0, expect.stringContaining('as they were signed')]);
+    await appendFile(join(folder, 'taken', 'manifest.json'), 'x');
+    expect(await run('--verify', 'taken')).toEqual([1, expect.stringContaining('BAD: ')]);
+    expect(await run('--keys-to', 'taken', '--again')).toEqual([2, expect.stringContaining('holds a backup already')]);
+    expect(await run('--to', 'near', '--keys-to', 'near/keys', '--key', keys.publicKey)).toEqual([
+      2,
+      expect.stringContaining('two places'),
+    ]);
+    expect(await run('--help')).toEqual([0, expect.stringContaining('usage: npm run backup')]);
+    expect(await run('--mongodb-url', 'mongodb://127.0.0.1:1', '--keys-to', 'x')).toEqual([
+      2,
+      expect.stringContaining('cannot be reached'),
+    ]);
   });
 
   it('are checked without a database: whole, and opened by the key-encryption key that is with them', async () => {

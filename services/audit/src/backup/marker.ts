@@ -37,7 +37,7 @@ export async function clearUnfinished(client: MongoClient, databases: readonly s
   const whole = notes[0];
   if (cut === undefined && whole !== undefined) {
     throw new BackupFault(
-      `The backup ${whole.backup} was restored here, and only the current state of the services is to be made from their events: npm run restore -- --finish, in a cluster each service's rebuild`,
+      `The backup ${whole.backup} was restored here, and only the current state of the services is to be made from their events: npm run restore -- --from DIR --finish, in a cluster each service's rebuild`,
     );
   }
   if (cut === undefined) {
