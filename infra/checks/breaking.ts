@@ -42,7 +42,11 @@ function check(): void {
 function release(): void {
   const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string };
   const folder = join(releases, version);
-  if (existsSync(folder)) throw new Error(`${version} is released: raise the version in package.json first`);
+  if (existsSync(folder)) {
+    console.error(`${version} is released: raise the version in package.json first`);
+    process.exitCode = 1;
+    return;
+  }
   for (const part of ['biz', 'google']) cpSync(join(repository, 'protos', part), join(folder, part), { recursive: true });
   writeFileSync(join(releases, 'exceptions.json'), '[]\n');
   console.log(`breaking: the contract is kept as that of ${version}`);

@@ -23,6 +23,7 @@ describe('reasons', () => {
       const sentence = sentenceOf({ reason, ...finding } satisfies Finding, locale);
       expect(sentence).toMatch(/^[A-Z].*\.$/);
       expect(sentence).toContain(locale === 'en' ? 'place 77 of log audit-0' : 'posição 77 do log audit-0');
+      expect(sentence).not.toMatch(/\b(em|de|sobre) posição/);
       if (reason !== 'record_missing') expect(sentence).toContain('the evidence');
     }
     const range = sentenceOf({ reason: 'checkpoint_differs', ...finding, leaf_to: 99, record_id: null }, locale);

@@ -156,7 +156,7 @@ describe('npm run verify', () => {
         code: 1,
         stdout: expect.stringContaining(`BAD: ${id}: leaf_differs\nThe record at place 20 of log`),
       });
-      expect((await run([...all(), '--lang', 'pt-BR'])).stdout).toContain('O registro em posição 20 do log');
+      expect((await run([...all(), '--lang', 'pt-BR'])).stdout).toContain('O registro na posição 20 do log');
     } finally {
       await audit.collections.events.updateOne({ _id: id }, { $set: { owner_role: record?.owner_role ?? '' } });
     }

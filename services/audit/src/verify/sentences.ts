@@ -25,24 +25,31 @@ const english: Record<Reason, Sentence> = {
   active_differs: (place, subject) => `The record at ${place} has a wrong flag (${subject}).`,
 };
 
+/** A place has its article, which `em` and `de` take in; an id has none. */
+const withArticle = (plain: string, contracted: string) => (place: string) =>
+  `${place.startsWith('posição ') ? contracted : plain} ${place}`;
+const em = withArticle('em', 'na');
+const de = withArticle('de', 'da');
+const sobre = withArticle('sobre', 'sobre a');
+
 const portuguese: Record<Reason, Sentence> = {
   leaf_differs: (place, subject) =>
-    `O registro em ${place} não é o que foi registrado ali: foi alterado, ou outro foi posto em seu lugar (segundo ${subject}).`,
-  record_missing: (place) => `Não há registro em ${place}, embora o log continue: foi apagado.`,
-  record_unexpected: (place, subject) => `O registro em ${place} não foi posto ali pela auditoria (não condiz com ${subject}).`,
+    `O registro ${em(place)} não é o que foi registrado ali: foi alterado, ou outro foi posto em seu lugar (segundo ${subject}).`,
+  record_missing: (place) => `Não há registro ${em(place)}, embora o log continue: foi apagado.`,
+  record_unexpected: (place, subject) => `O registro ${em(place)} não foi posto ali pela auditoria (não condiz com ${subject}).`,
   record_unfinished: (place, subject) =>
-    `O registro em ${place} está além de ${subject}, e nenhum consumidor o conclui: ou nenhum está em execução, ou alguém o pôs ali.`,
-  place_differs: (place, subject) => `O registro em ${place} diz pertencer a outro lugar (${subject}).`,
+    `O registro ${em(place)} está além de ${subject}, e nenhum consumidor o conclui: ou nenhum está em execução, ou alguém o pôs ali.`,
+  place_differs: (place, subject) => `O registro ${em(place)} diz pertencer a outro lugar (${subject}).`,
   tree_differs: (place, subject) =>
-    `O que está guardado da árvore sobre ${place} não é a árvore dos registros: ${subject} foi alterado ou removido.`,
-  checkpoint_signature: (place, subject) => `Um checkpoint sobre ${place} não tem a assinatura desta chave: ${subject}.`,
-  checkpoint_differs: (place, subject) => `O que foi assinado não é o que está lá; a diferença está em ${place} (segundo ${subject}).`,
+    `O que está guardado da árvore ${sobre(place)} não é a árvore dos registros: ${subject} foi alterado ou removido.`,
+  checkpoint_signature: (place, subject) => `Um checkpoint ${sobre(place)} não tem a assinatura desta chave: ${subject}.`,
+  checkpoint_differs: (place, subject) => `O que foi assinado não é o que está lá; a diferença está ${em(place)} (segundo ${subject}).`,
   log_behind_checkpoint: (place, subject) =>
-    `O log era mais longo do que é: de ${place} em diante foi cortado, ou um estado anterior foi reposto (segundo ${subject}).`,
-  entity_differs: (place, subject) => `O registro em ${place} está arquivado sob outra entidade que não a de ${subject}.`,
-  version_gap: (place, subject) => `Antes do registro em ${place} não há ${subject}.`,
-  version_repeated: (place, subject) => `O registro em ${place} é uma segunda ${subject}.`,
-  active_differs: (place, subject) => `O registro em ${place} tem um indicador errado (${subject}).`,
+    `O log era mais longo do que é: ${de(place)} em diante foi cortado, ou um estado anterior foi reposto (segundo ${subject}).`,
+  entity_differs: (place, subject) => `O registro ${em(place)} está arquivado sob outra entidade que não a de ${subject}.`,
+  version_gap: (place, subject) => `Antes do registro ${em(place)} não há ${subject}.`,
+  version_repeated: (place, subject) => `O registro ${em(place)} é uma segunda ${subject}.`,
+  active_differs: (place, subject) => `O registro ${em(place)} tem um indicador errado (${subject}).`,
 };
 
 /** A fault in a sentence for people. What it was compared with keeps its technical name. */
