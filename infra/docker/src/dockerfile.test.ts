@@ -36,8 +36,9 @@ test('no script of a package runs where the packages that stay are installed', (
   expect(install?.text).toContain('--ignore-scripts');
 });
 
-test('it runs as npm start runs it, but for the sources', () => {
+test('it runs as npm start runs it, but for the sources and for what a container of little memory needs', () => {
   const command = last ? commandOf(last, 'CMD').flatMap((word) => word.split('=')) : [];
+  expect(command[command.indexOf('--max-semi-space-size') + 1]).toBe('16');
   for (const word of ['--import', '@biz/telemetry/preload', '--disable-warning', 'TimeoutNegativeWarning']) expect(command).toContain(word);
   expect(command).not.toContain('--conditions');
 });
