@@ -107,7 +107,7 @@ class Log {
     }));
     const [grown] = await Promise.all([
       growTree(this.#store, logId, this.#edge, base + documents.length, documents),
-      this.#store.insert(documents, { inTurn: false }),
+      this.#store.insert(documents),
     ]);
     await this.#store.saveTiles(logId, grown.tiles);
     this.#edge = grown.edge;

@@ -62,10 +62,10 @@ describe('a store that hangs', () => {
           ...parts,
           store: {
             ...parts.store,
-            insert: async (documents, options) => {
+            insert: async (documents) => {
               handed += documents.length;
               await hang.promise;
-              return parts.store.insert(documents, options);
+              return parts.store.insert(documents);
             },
           },
         }),

@@ -48,8 +48,6 @@ export interface NewRecord {
   offset: number;
   version: number;
   active_after: boolean;
-  /** The batch has several events of the entity: they are inserted one after the other, so that none gets in without the one before. */
-  in_turn: boolean;
 }
 
 export interface HeadRaise {

@@ -150,18 +150,12 @@ async function insertRecords(
       receivedAt,
       parts.skewMs ?? SKEW_MS,
     );
-  const atOnce = [
-    ...plan.records.filter(({ in_turn }) => !in_turn).map(document),
+  // In order of places, so that none gets in without those before it, whatever another consumer of the log planned for them.
+  const documents = [
+    ...plan.records.map(document),
     ...plan.voids.map(({ leaf_index, duplicate_of }) => voidOf(log, leaf_index, duplicate_of, receivedAt)),
-  ];
-  const inTurn = plan.records.filter(({ in_turn }) => in_turn).map(document);
-  if (atOnce.length > 0 && !(await parts.store.insert(atOnce, { inTurn: false }))) {
-    return undefined;
-  }
-  if (inTurn.length > 0 && !(await parts.store.insert(inTurn, { inTurn: true }))) {
-    return undefined;
-  }
-  return [...atOnce, ...inTurn];
+  ].sort((one, other) => one.leaf_index - other.leaf_index);
+  return documents.length === 0 || (await parts.store.insert(documents)) ? documents : undefined;
 }
 
 function voidOf(log: string, leafIndex: number, duplicateOf: string, receivedAt: Date): VoidDocument {

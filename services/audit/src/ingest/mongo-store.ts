@@ -46,7 +46,7 @@ export function createMongoStore(collections: Collections): AuditStore {
     records: async (ids) => await events.find({ _id: { $in: [...ids] }, kind: 'event' }).toArray(),
     heads: (keys) => heads(entities, keys),
     exactStates: (keys, fromVersion) => exactStates(collections, keys, fromVersion),
-    insert: async (documents, { inTurn }) => (await insertMissing(records, documents, { ordered: inTurn })).length === 0,
+    insert: async (documents) => (await insertMissing(records, documents, { ordered: true })).length === 0,
     clearActive: async (ids) => {
       if (ids.length > 0) {
         await records.updateMany({ _id: { $in: [...ids] }, is_active: true }, { $set: { is_active: false } });

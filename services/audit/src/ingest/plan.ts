@@ -40,11 +40,12 @@ export function planBatch(snapshot: Snapshot, batch: readonly Incoming[]): Plan 
       const leafIndex = places.next();
       const version = versions.next(entityKey, event, recordId(snapshot.log_id, leafIndex));
       plan.leaves.push({ event, leaf_index: leafIndex, version: version.version });
-      plan.records.push({ event, entity_key: entityKey, leaf_index: leafIndex, offset, ...version, in_turn: false });
+      plan.records.push({ event, entity_key: entityKey, leaf_index: leafIndex, offset, ...version });
     }
   }
   plan.size = places.size;
-  finish(plan, versions);
+  plan.heads.push(...versions.heads());
+  plan.superseded.push(...versions.superseded());
   return plan;
 }
 
@@ -70,12 +71,4 @@ function conflict(offset: number): { offset: number } & Letter {
     code: 'event_id_conflict',
     faults: [{ path: '/metadata/event_id', message: 'the event id is that of a record with other content' }],
   };
-}
-
-function finish(plan: Plan, versions: Versions): void {
-  for (const record of plan.records) {
-    record.in_turn = versions.added(record.entity_key) > 1;
-  }
-  plan.heads.push(...versions.heads());
-  plan.superseded.push(...versions.superseded());
 }

@@ -117,11 +117,8 @@ export interface AuditStore {
   heads(entityKeys: readonly string[]): Promise<Map<string, EntityState>>;
   /** From the records themselves, those of the given versions and above. */
   exactStates(entityKeys: readonly string[], fromVersion: ReadonlyMap<string, number>): Promise<Map<string, EntityState>>;
-  /**
-   * Inserts records; false when some could not be, because their place, event id or version is taken. In turn: nothing
-   * after the first that could not be.
-   */
-  insert(documents: readonly (RecordDocument | VoidDocument)[], options: { inTurn: boolean }): Promise<boolean>;
+  /** Inserts records in turn; false when one could not be, because its place, event id or version is taken: then nothing after it is. */
+  insert(documents: readonly (RecordDocument | VoidDocument)[]): Promise<boolean>;
   /** Takes `is_active` from records. */
   clearActive(recordIds: readonly string[]): Promise<void>;
   /** Sets newest versions, never back to an older one. */

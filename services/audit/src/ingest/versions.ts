@@ -5,8 +5,6 @@ interface Progress {
   version: number;
   newest: VersionAt | null;
   flagged: string[];
-  /** Records that this batch adds. */
-  added: number;
   event: ReadEvent;
 }
 
@@ -24,7 +22,7 @@ export class Versions {
     let now = this.#now.get(key);
     if (now === undefined) {
       const { version = 0, newest = null, flagged = [] } = this.#known.get(key) ?? {};
-      now = { version, newest, flagged: [...flagged], added: 0, event };
+      now = { version, newest, flagged: [...flagged], event };
       this.#now.set(key, now);
     }
     return now;
@@ -34,16 +32,11 @@ export class Versions {
     const now = this.touch(key, event);
     const active = isActiveAfter(event.action_type, now.newest?.active ?? true);
     now.version += 1;
-    now.added += 1;
     now.newest = { record_id: record, active };
     if (active) {
       now.flagged.push(record);
     }
     return { version: now.version, active_after: active };
-  }
-
-  added(key: string): number {
-    return this.#now.get(key)?.added ?? 0;
   }
 
   *heads(): Generator<HeadRaise> {

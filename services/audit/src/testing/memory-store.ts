@@ -95,20 +95,13 @@ export class MemoryStore implements AuditStore {
     return all.sort((a, b) => a.version - b.version);
   }
 
-  async insert(documents: readonly AnyRecord[], { inTurn }: { inTurn: boolean }) {
-    let all = true;
-    for (const document of inTurn ? documents : this.#shuffle(documents)) {
+  async insert(documents: readonly AnyRecord[]) {
+    for (const document of documents) {
       await this.#step();
-      if (this.#isTaken(document)) {
-        all = false;
-        if (inTurn) {
-          break;
-        }
-      } else {
-        this.recordsById.set(document._id, { ...document });
-      }
+      if (this.#isTaken(document)) return false;
+      this.recordsById.set(document._id, { ...document });
     }
-    return all;
+    return true;
   }
 
   #isTaken(document: AnyRecord): boolean {
