@@ -61,7 +61,14 @@ describe.skipIf(off !== undefined)('a trace', () => {
     const spans = await until(
       async () => {
         const found = await spansOf(trace);
-        return serviceOf(found, 'audit', 'Consumer') && found.some(({ kind }) => kind === 'Producer') ? found : undefined;
+        // each process sends its own by its own clock
+        const needed = [
+          ['gateway', 'Server'],
+          ['cost-center', 'Server'],
+          ['cost-center', 'Producer'],
+          ['audit', 'Consumer'],
+        ] as const;
+        return needed.every(([service, kind]) => serviceOf(found, service, kind)) ? found : undefined;
       },
       { what: 'spans of every process', timeoutMs: ARRIVAL_MS, intervalMs: 500 },
     );
