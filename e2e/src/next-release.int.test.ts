@@ -44,7 +44,9 @@ beforeAll(async () => {
   [database, tls] = await Promise.all([testDatabase('beside'), testTls(['cost-center', 'audit', 'gateway'])]);
   const admin = new Kafka({ brokers: engines().kafkaBrokers, logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
-  await admin.createTopics({ topics: Object.values(topics).map((topic) => ({ topic, numPartitions: 2, replicationFactor: 1 })) });
+  const made = Object.values(topics);
+  await admin.createTopics({ topics: made.map((topic) => ({ topic, numPartitions: 2, replicationFactor: 1 })), waitForLeaders: false });
+  await until(() => admin.fetchTopicMetadata({ topics: made }), { what: 'the broker to know the topics' });
   await admin.disconnect();
 });
 afterAll(async () => {

@@ -1,4 +1,4 @@
-import { engines, uniqueName } from '@biz/testing';
+import { engines, uniqueName, until } from '@biz/testing';
 import { Kafka, logLevel } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { ensureRealm, passwordToken } from '../keycloak-realm.ts';
@@ -10,7 +10,8 @@ test('the broker takes and gives a message', async () => {
   const topic = uniqueName('local');
   const admin = kafka.admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true });
+  await admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: false });
+  await until(() => admin.fetchTopicMetadata({ topics: [topic] }), { what: 'the broker to know the topic' });
   const producer = kafka.producer({ idempotent: true });
   await producer.connect();
   await producer.send({ topic, acks: -1, messages: [{ key: 'k', value: 'v' }] });
