@@ -283,6 +283,41 @@ describe('runbook: the database is lost', () => {
   });
 });
 
+describe('without its keys', () => {
+  const lost = ['--set-aside', '--by', 'Ana Lima', '--reason', 'keys are lost'];
+  const nameless = { sealed_fields: expect.arrayContaining(['name', 'document', 'email']) };
+  it('what is personal stays sealed, for everybody, and nobody is said to be erased; all else works', async () => {
+    await second.stop();
+    expect(await shell(second.folder, await runbookStep('restore.md', 'lose'), {})).toMatchObject({ code: 0 });
+    const { code, text } = await command(second.folder, ['restore', '--from', at('later'), ...lost]);
+    expect([code, text]).toEqual([0, expect.stringContaining('Without --keys-from everything that is personal stays sealed')]);
+    await second.start();
+    const person = await there('admin-a', `/v1/client-contractors/${known.person}`);
+    expect([person.status, person.body]).toEqual([200, expect.objectContaining(nameless)]);
+    const answered = await answers(there);
+    expect(answered).toEqual(answered.map(() => expect.objectContaining({ status: 200 })));
+    expect(JSON.stringify(answered)).not.toMatch(/Ana Lima|"erased/);
+    const asDpo = await there('dpo-a', `/v1/audit/entities/client_contractor/${known.person}/history`);
+    expect(asDpo.text).toContain('"sealed":true');
+    await patched(known.center, 5, 'Sem chaves');
+    await history(known.center, 6);
+    const document = newCpf();
+    const made = await second.ask('admin-a', 'POST', '/v1/client-contractors', {
+      name: 'Bia',
+      document,
+      email: `${unique('b')}@example.com`,
+    });
+    expect([made.status, made.body.name]).toEqual([201, 'Bia']);
+    await verified();
+  });
+
+  it('keys that are found later are not mixed with those that were made meanwhile', async () => {
+    await second.stop();
+    const refused = await shell(second.folder, await runbookStep('restore.md', 'keys'), { KEYS: at('later-keys'), BACKUP: at('later') });
+    expect([refused.code, refused.text]).toEqual([2, expect.stringContaining('The database keyring is not empty')]);
+  });
+});
+
 /** The key of statements, from the bare public key: as `docs/runbooks/restore.md` says it is called. */
 function restoreKey(publicKey: string): string {
   const name = 'biz-retail.local/audit/restore';
