@@ -1,3 +1,4 @@
+import { AppError } from '@biz/errors';
 import type { TlsFiles } from '@biz/pki';
 import { type Contract, loadContract } from '@biz/protos';
 import { type CallContext, createRpcClient, serviceContext } from '@biz/rpc';
@@ -74,13 +75,20 @@ function caller(contract: Contract, options: { address: string; tls: TlsFiles })
   const names = ['CompanyService', 'ProfileService', 'UserService'];
   const clients = new Map(names.map((name) => [name, createRpcClient({ contract, service: `biz.identity.v1.${name}`, ...options })]));
   const call = async (service: string, method: string, body: object, company: CompanyKey | null, key: string, id?: string) => {
-    const made = await clients.get(service)?.call<{ id: string }>(method, body, contextFor(company, key));
-    if (id !== undefined && made?.id !== id) throw new Error(`identity made ${made?.id} for "${key}", and the realm names ${id}`);
+    const client = clients.get(service);
+    const made = await client?.call<{ id: string }>(method, body, contextFor(company, key)).catch(ifThereAlready);
+    if (made && id !== undefined && made.id !== id) throw new Error(`identity made ${made.id} for "${key}", and the realm names ${id}`);
   };
   const close = () => {
     for (const client of clients.values()) client[Symbol.dispose]();
   };
   return Object.assign(call, { close });
+}
+
+/** The key was used with another body: of another release, or one that can't be compared any more since the keys of the data are lost. It is there. */
+function ifThereAlready(error: unknown): undefined {
+  if (error instanceof AppError && error.code === 'idempotency_conflict') return undefined;
+  throw error;
 }
 
 function contextFor(company: CompanyKey | null, key: string): CallContext {
