@@ -1,7 +1,7 @@
 // A thousand seeded random bodies, headers and ids at every route: each gets a well-formed answer, none crashes a process. FUZZ_SEED repeats a run.
 
 import { loadContract, type MethodModel } from '@biz/protos';
-import { until } from '@biz/testing';
+import { seeded, until } from '@biz/testing';
 import { describe, expect, it } from 'vitest';
 import { as, send } from './client.ts';
 import { currentRun } from './fleet.ts';
@@ -9,18 +9,7 @@ import { currentRun } from './fleet.ts';
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
 const perRoute = Number(process.env.FUZZ_PER_ROUTE ?? 1_000);
 
-/** mulberry32: small, seeded, good enough to choose nonsense by. */
-function generator(from: number): () => number {
-  let state = from;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const random = generator(seed);
+const random = seeded(seed);
 const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
 
 const oddTexts = [

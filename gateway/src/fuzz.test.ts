@@ -1,4 +1,5 @@
 import { loadContract, type MethodModel } from '@biz/protos';
+import { seeded } from '@biz/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Answer, someId, type TestFleet, testFleet } from './testing/index.ts';
 
@@ -17,18 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => fleet?.[Symbol.asyncDispose]());
 
-/** mulberry32: small, seeded, and the same everywhere. */
-function randomOf(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const random = randomOf(seed);
+const random = seeded(seed);
 const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
 
 const odd = [

@@ -10,6 +10,7 @@ import {
   pointerSteps,
   setOwn,
 } from './index.ts';
+import { seeded } from './testing/seeded.ts';
 
 const diff = (before: string, after: string) => jsonDiff(parseJson(before), parseJson(after));
 
@@ -93,7 +94,7 @@ describe('jsonDiff', () => {
 
 describe('any two values', () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-  const random = randomOf(seed);
+  const random = seeded(seed);
   const runs = 5_000;
 
   it(`become one another when the changes are applied in order, backwards too (SEED=${seed})`, () => {
@@ -143,17 +144,6 @@ function applied(value: JsonValue, changes: readonly JsonChange[]): JsonValue {
     }
   }
   return root.root;
-}
-
-function randomOf(seed: number): () => number {
-  // mulberry32
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 const scalars = ['null', 'true', 'false', '0', '-0', '1', '1.0', '1e2', '9007199254740993', '9007199254740992', '""', '"x"', '"1"'].map(

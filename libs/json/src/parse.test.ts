@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decodeUtf8, JsonError, type JsonValue, parseJson, rawNumber } from './index.ts';
 import { parseStrict } from './strict.ts';
+import { seeded } from './testing/seeded.ts';
 
 function failure(run: () => unknown): JsonError {
   try {
@@ -106,7 +107,7 @@ describe('numbers', () => {
 
 describe('the quick way and the strict scanner', () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-  const random = randomOf(seed);
+  const random = seeded(seed);
 
   it(`agree on ${20_000} random texts (SEED=${seed})`, () => {
     for (let run = 0; run < 20_000; run += 1) {
@@ -143,17 +144,6 @@ function outcome(run: () => JsonValue): string {
   } catch (error) {
     return error instanceof JsonError ? `${error.code} ${error.path} ${error.message}` : 'refused';
   }
-}
-
-function randomOf(seed: number): () => number {
-  // mulberry32
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 const scalars = [

@@ -4,6 +4,7 @@ export { type TestDatabase, testDatabase } from './database.ts';
 export { type Engines, engines } from './engines.ts';
 export { uniqueName } from './names.ts';
 export { type TestProxy, testProxy } from './proxy.ts';
+export { seeded } from './seeded.ts';
 export { type TestSpan, type TestTelemetry, testTelemetry } from './telemetry.ts';
 export { type TestTls, testTls } from './tls.ts';
 export { until } from './until.ts';

@@ -1,4 +1,5 @@
 import { canonicalJson, type JsonValue, mergePatch, parseJson } from '@biz/json';
+import { seeded } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contextOf } from './testing/harness.ts';
 import {
@@ -120,7 +121,7 @@ describe('a history of many versions', () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
   it(`gives at every version what a naive fold gives, and the history has every record (SEED=${seed})`, async () => {
-    const random = randomOf(seed);
+    const random = seeded(seed);
     const below = (limit: number) => Math.floor(random() * limit);
     const value = () =>
       ['1', 'null', '1.50', '"x"', '{"a":null,"b":9007199254740993}', '{"b":null}', '[1,{"n":null}]', '{"__proto__":{"q":1}}'][below(8)];
@@ -191,13 +192,3 @@ describe('a history of many versions', () => {
     expect([texts.includes('Zuleica'), texts.includes('/secret')]).toEqual([false, true]);
   });
 });
-function randomOf(seed: number): () => number {
-  // mulberry32
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}

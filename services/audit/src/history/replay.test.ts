@@ -1,5 +1,6 @@
 import type { ActionType } from '@biz/envelope';
 import { canonicalJson, type JsonObject, type JsonValue, mergePatch, parseJson } from '@biz/json';
+import { seeded } from '@biz/testing';
 import { describe, expect, it } from 'vitest';
 import type { Folded, Step } from './fold.ts';
 import { foldAt, type Mark } from './replay.ts';
@@ -119,7 +120,7 @@ describe('a history', () => {
 
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
   it(`is what its definition says, at every version and time, in whatever order it came (SEED=${seed})`, async () => {
-    const random = randomOf(seed);
+    const random = seeded(seed);
     for (let run = 0; run < 60; run += 1) {
       const records = randomRecords(random, 1 + Math.floor(random() * 25));
       const { source } = sourceOf(records, 1 + Math.floor(random() * 6));
@@ -138,17 +139,6 @@ describe('a history', () => {
     }
   });
 });
-
-function randomOf(seed: number): () => number {
-  // mulberry32
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 const payloads = [
   '{"a":1}',

@@ -1,6 +1,7 @@
 import type { InMessage } from '@biz/bus';
 import { edgeRoot, extendFrontier, frontierRoot } from '@biz/merkle';
 import type { Keyring } from '@biz/sealing';
+import { seeded } from '@biz/testing';
 import { describe, expect, it } from 'vitest';
 import { leafOf } from '../leaf.ts';
 import type { RecordDocument } from '../record.ts';
@@ -50,16 +51,6 @@ class Process {
 }
 
 type Random = () => number;
-
-function randomOf(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 const below = (random: Random, limit: number) => Math.floor(random() * limit);
 
@@ -162,7 +153,7 @@ const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 describe(`SEED=${seed}`, { timeout: 300_000 }, () => {
   it('a crash before any effect, and any cut of what is delivered again, end in the same data', async () => {
     for (let run = 0; run < 6; run += 1) {
-      const random = randomOf(seed + run);
+      const random = seeded(seed + run);
       const messages = messagesOf(random, 4 + below(random, 5), `r${run}-`);
       const undisturbed = new MemoryStore();
       await new Process(undisturbed).deliver(messages);
@@ -178,7 +169,7 @@ describe(`SEED=${seed}`, { timeout: 300_000 }, () => {
 
   it('crashes again and again, with other cuts each time, end in the same data', async () => {
     for (let run = 0; run < 150; run += 1) {
-      const random = randomOf(seed * 31 + run);
+      const random = seeded(seed * 31 + run);
       const messages = messagesOf(random, 12, `m${run}-`);
       const undisturbed = new MemoryStore();
       await new Process(undisturbed).deliver(messages);
@@ -203,7 +194,7 @@ describe(`SEED=${seed}`, { timeout: 300_000 }, () => {
 
   it('several consumers, also two of one partition, with crashes: no gap, no fork, no version twice', async () => {
     for (let run = 0; run < 150; run += 1) {
-      await checkConcurrentRun(randomOf(seed * 17 + run), `run ${run}`);
+      await checkConcurrentRun(seeded(seed * 17 + run), `run ${run}`);
     }
   });
 });

@@ -1,17 +1,7 @@
+import { seeded } from '@biz/testing';
 import { describe, expect, it } from 'vitest';
 import { type Hit, sweep } from './bursts.ts';
 import { type Counting, type PairState, type PendingAlert, type TallyStore, tally } from './tally.ts';
-
-/** Numbers in [0, 1) that are the same for the same seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** What sweep promises, said in the plainest way: every window is counted anew. */
 function naive(hits: readonly Hit[], threshold: number, windowMs: number): { start: number; end: number; count: number }[] {
@@ -130,7 +120,7 @@ describe('a burst', () => {
   it('is what counting every window anew finds', () => {
     let found = 0;
     for (let seed = 1; seed <= 400; seed += 1) {
-      const next = random(seed);
+      const next = seeded(seed);
       const span = 60 + next() * 2_000;
       const hits = Array.from({ length: Math.floor(next() * 60) }, (_, n) =>
         hit(Math.floor(next() * span), 1 + Math.floor(next() ** 4 * 4), `e${n}`),
@@ -173,7 +163,7 @@ function batchesOf(hits: readonly Hit[], next: () => number): Counting[][] {
 describe('counted in batches', () => {
   it('events that come again count nothing twice, and bursts are those of all events at once', async () => {
     for (let seed = 1; seed <= 100; seed += 1) {
-      const next = random(seed);
+      const next = seeded(seed);
       const hits = story(next);
       const store = new Memory();
       const alerts = new Map<string, PendingAlert>();
@@ -188,7 +178,7 @@ describe('counted in batches', () => {
   it('by two consumers in any interleaving, one alert comes of a burst', async () => {
     let contested = 0;
     for (let seed = 1; seed <= 200; seed += 1) {
-      const next = random(seed);
+      const next = seeded(seed);
       const hits = story(next);
       const store = new Memory();
       store.pause = async () => {
@@ -214,7 +204,7 @@ describe('counted in batches', () => {
 
   it('of one burst met by both at once exactly one alert comes', async () => {
     for (let seed = 1; seed <= 300; seed += 1) {
-      const next = random(seed);
+      const next = seeded(seed);
       const hits = Array.from({ length: 5 + Math.floor(next() * 10) }, (_, n) => hit(Math.floor(next() * 40), 1, `e${n}`));
       const store = new Memory();
       store.pause = async () => {
@@ -235,7 +225,7 @@ describe('counted in batches', () => {
     const first = Array.from({ length: 5 }, (_, second) => hit(second));
     const next = Array.from({ length: 5 }, (_, second) => hit(500 + second));
     for (let seed = 1; seed <= 100; seed += 1) {
-      const turns = random(seed);
+      const turns = seeded(seed);
       const store = new Memory();
       store.pause = async () => {
         for (let left = Math.floor(turns() * 5); left > 0; left -= 1) await Promise.resolve();

@@ -1,0 +1,11 @@
+// The generator of @biz/testing once more: this package may depend on no other.
+/** Numbers from 0 up to, not including, 1: the same ones for the same seed (mulberry32), so that a random run can be made again. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
