@@ -137,8 +137,9 @@ async function insertAll(keys: Collection<DataKeyDocument>, documents: DataKeyDo
     await keys.insertMany(documents, { ordered: false });
     return new Set();
   } catch (error) {
-    if (!(error instanceof MongoBulkWriteError)) throw error;
-    const failures = Array.isArray(error.writeErrors) ? error.writeErrors : [error.writeErrors];
+    // as insertMissing of @biz/eventstore, on which this package may not rest: a key without its acknowledgements may be gone tomorrow
+    if (!(error instanceof MongoBulkWriteError) || error.result.getWriteConcernError()) throw error;
+    const failures = [error.writeErrors].flat();
     if (failures.length === 0 || failures.some((failure) => failure.code !== 11000)) throw error;
     return new Set(failures.flatMap((failure) => documents[failure.index]?._id ?? []));
   }
