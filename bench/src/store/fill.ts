@@ -2,9 +2,9 @@ import { hash } from 'node:crypto';
 import { type AuditStore, type Collections, createMongoStore, growTree, LogPending, recordOf, sealEvents, signMoved } from '@biz/audit';
 import { type Edge, EMPTY_EDGE, type Signer } from '@biz/merkle';
 import type { Keyring } from '@biz/sealing';
+import { seeded } from '@biz/testing';
 import type { Db } from 'mongodb';
 import { Progress } from '../progress.ts';
-import { seeded } from '../random.ts';
 import { type Draft, eventsOf } from './events.ts';
 import type { Mix } from './mix.ts';
 

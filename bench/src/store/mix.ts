@@ -1,4 +1,4 @@
-import { seeded } from '../random.ts';
+import { seeded } from '@biz/testing';
 
 export type EntityType = 'cost_center' | 'team' | 'client_contractor' | 'card';
 

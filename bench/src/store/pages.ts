@@ -1,6 +1,6 @@
 import { listRecords, presentRecords } from '@biz/audit';
+import { seeded } from '@biz/testing';
 import type { Document } from 'mongodb';
-import { seeded } from '../random.ts';
 import { percentile, type Report } from '../report.ts';
 import { explained } from './explain.ts';
 import type { FilledStore } from './filled.ts';
