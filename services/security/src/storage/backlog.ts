@@ -1,3 +1,4 @@
+import { isDuplicateKey } from '@biz/eventstore';
 import { newId } from '@biz/service';
 import type { Db } from 'mongodb';
 import { eventsOf, toEvent } from './mongodb.ts';
@@ -106,5 +107,5 @@ export async function openBacklog(db: Db, names: readonly string[]): Promise<Bac
 
 /** The upsert met a document that says so already. */
 function ignoreTaken(error: unknown): void {
-  if ((error as { code?: unknown }).code !== 11_000) throw error;
+  if (!isDuplicateKey(error)) throw error;
 }
