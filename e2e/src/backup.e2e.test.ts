@@ -237,6 +237,7 @@ describe('runbook: the database is lost', () => {
     const made = await second.ask('admin-a', 'POST', '/v1/cost-centers', { code: unique('D'), name: 'Depois' });
     await history(made.body.id, 1);
     const records = await history(known.center, 6);
+    // an orderly stop signs what is recorded: what was outside is ahead of the backup then
     await second.stop();
     expect(await shell(second.folder, await runbookStep('restore.md', 'lose'), env)).toMatchObject({ code: 0 });
 

@@ -12,6 +12,8 @@ export interface WorkerOptions {
    * holder of the lease that was paused may wake up beside the next one, so the work must bear that.
    */
   work: (stopping: AbortSignal) => Promise<boolean>;
+  /** When it is disposed of, its holder does the work once more, so that what came until then does not wait for the next start. */
+  finalRound?: boolean;
   /** How often to look when nothing wakes it, in ms. */
   pollMs?: number;
   /** Longest pause after failures, in ms. */
@@ -37,21 +39,33 @@ export function startWorker(options: WorkerOptions): Worker {
   const stopping = new AbortController();
   let bell = Promise.withResolvers<void>();
 
+  let failures = 0;
+
+  /** Whether there may be more to do at once. */
+  async function round(): Promise<boolean> {
+    return (await lease.hold()) && (await lease.keep(() => work(stopping.signal)));
+  }
+
+  function warn(error: unknown): void {
+    log?.warn({ err: error, worker: options.lease, failures }, `${failed}; trying again`);
+  }
+
   async function run(): Promise<void> {
-    let failures = 0;
     while (!stopping.signal.aborted) {
       const rung = bell.promise;
       try {
-        const more = (await lease.hold()) && (await lease.keep(() => work(stopping.signal)));
+        const more = await round();
         failures = 0;
         if (!more) await within(rung, pollMs);
       } catch (error) {
         failures += 1;
-        log?.warn({ err: error, worker: options.lease, failures }, `${failed}; trying again`);
+        warn(error);
         const ceiling = Math.min(maxBackoffMs, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 16));
         await sleep(ceiling / 2 + (Math.random() * ceiling) / 2, stopping.signal);
       }
     }
+    // after a failure it would only hold up the end
+    if (options.finalRound && failures === 0) await round().catch(warn);
     await lease.release().catch(() => undefined);
   }
 

@@ -169,6 +169,28 @@ describe('logs, checkpoints and proofs', () => {
   });
 });
 
+describe('an audit that stops', () => {
+  it('has signed what it recorded, outside, too', async () => {
+    await using harness = await auditHarness();
+    const folder = await mkdtemp(join(tmpdir(), 'biz-checkpoints-'));
+    const file = join(folder, 'audit.jsonl');
+    const logId = `${harness.topic}-0`;
+    {
+      // long after this test
+      await using _service = await harness.start({}, { CHECKPOINT_FILE: file, CHECKPOINT_EVERY_MS: '3600000' });
+      await until(() => harness.database.db.collection<{ _id: string }>('leases').findOne({ _id: 'checkpoints' }), {
+        what: 'a first round',
+      });
+      await harness.send([envelope(), envelope(), envelope()]);
+      await until(async () => (await harness.collections.logs.findOne({ _id: logId }))?.size === 3, { what: 'all records' });
+    }
+    const last = (await readFile(file, 'utf8')).trimEnd().split('\n').at(-1) ?? '';
+    expect(JSON.parse(last)).toMatchObject({ log_id: logId, size: 3 });
+    expect(await harness.collections.checkpoints.findOne({ log_id: logId, size: 3 })).toBeTruthy();
+    await rm(folder, { recursive: true, force: true });
+  });
+});
+
 describe('the leaf of a record', () => {
   it('covers every field but is_active, and tells types apart', () => {
     const date = new Date('2026-11-21T12:00:00Z');

@@ -110,6 +110,10 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
     skewMs: config.CLOCK_SKEW_SECONDS * 1000,
   };
   const parts = overrides.ingestParts?.(own) ?? own;
+  // disposed of after the consumer: an orderly stop leaves nothing that is recorded and not signed
+  stack.use(
+    startCheckpointer({ db, collections, store, signerOf, file: config.CHECKPOINT_FILE, everyMs: config.CHECKPOINT_EVERY_MS, log }),
+  );
   stack.use(
     bus.consumer({
       groupId: config.CONSUMER_GROUP,
@@ -122,9 +126,6 @@ export async function createAudit(config: AuditConfig, log: Log, overrides: Over
       },
       onFatal: overrides.onFatal ?? endProcess,
     }),
-  );
-  stack.use(
-    startCheckpointer({ db, collections, store, signerOf, file: config.CHECKPOINT_FILE, everyMs: config.CHECKPOINT_EVERY_MS, log }),
   );
   const opened = stack.move();
   return { address: server.address, [Symbol.asyncDispose]: () => opened.disposeAsync() };

@@ -30,7 +30,7 @@ const MOST_LEAVES = 50_000;
 
 /**
  * Signs what the logs have become, each second: first onto the file, then into the database, so that whoever is shown a checkpoint finds it
- * kept outside. One process signs (a lease); another takes over when it is gone.
+ * kept outside. One process signs (a lease); another takes over when it is gone. Disposing signs what has moved since the last second.
  */
 export function startCheckpointer(parts: CheckpointerParts): Worker {
   const signed = new Map<string, number>();
@@ -44,7 +44,7 @@ export function startCheckpointer(parts: CheckpointerParts): Worker {
     outside = undefined;
     throw error;
   };
-  const worker = startWorker({ db: parts.db, lease: 'checkpoints', pollMs: parts.everyMs, log: parts.log, work });
+  const worker = startWorker({ db: parts.db, lease: 'checkpoints', pollMs: parts.everyMs, finalRound: true, log: parts.log, work });
   const watch = watchCheckpointAge(parts.collections);
   return {
     wake: worker.wake,
