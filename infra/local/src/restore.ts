@@ -34,7 +34,7 @@ async function main(): Promise<number> {
   // throws when the fleet of this clone runs
   const supervisor = stack.use(await createSupervisor({ folders: layout, say: () => undefined }));
   // both are looked at before a secret of either is taken
-  if (given.from !== undefined) await openBackup(given.from, { kind: 'data' });
+  const data = given.from === undefined ? undefined : await openBackup(given.from, { kind: 'data' });
   if (given.keysFrom !== undefined) await takeSecrets(await openBackup(given.keysFrom, { kind: 'keys' }));
   const server = await started(supervisor, await locate(mongodb));
   if (!given.finish) {
@@ -43,14 +43,13 @@ async function main(): Promise<number> {
     const code = await runScript({ ...auditScript('backup/restore-main.ts'), args, env: { MONGODB_URL: server.address } });
     if (code !== 0) return code;
   }
-  if (given.from === undefined) {
+  if (data === undefined) {
     if (given.finish) throw new Error('--from is missing: the backup that was restored');
     return 0;
   }
-  const { manifest } = await openBackup(given.from);
-  const databases = given.only ?? [...new Set(manifest.collections.map(({ database }) => database))];
+  const databases = given.only ?? [...new Set(data.manifest.collections.map(({ database }) => database))];
   const worst = await foldEvents(server.address, databases);
-  if (given.replayTopic) await replay(supervisor, given.from, databases);
+  if (given.replayTopic) await replay(supervisor, data, databases);
   console.log(
     worst === 0
       ? 'Restored. Next: npm start, then npm run verify'
@@ -60,11 +59,10 @@ async function main(): Promise<number> {
 }
 
 /** Consumers of the topic begin where the backup ends. */
-async function replay(supervisor: Supervisor, from: string, only: readonly string[] | undefined): Promise<number> {
-  const { manifest } = await openBackup(from, { kind: 'data' });
+async function replay(supervisor: Supervisor, { manifest }: Backup, databases: readonly string[]): Promise<void> {
   const { address } = await started(supervisor, await locate(kafka));
   await ensureTopics(address);
-  const groups = services.filter((service) => only === undefined || only.includes(databaseOf(service))).map(({ name }) => name);
+  const groups = services.filter((service) => databases.includes(databaseOf(service))).map(({ name }) => name);
   await replayTopic({
     brokers: address,
     about: manifest.about as unknown as AuditAbout,
@@ -72,7 +70,6 @@ async function replay(supervisor: Supervisor, from: string, only: readonly strin
     groups,
     print: (line) => console.log(line),
   });
-  return 0;
 }
 
 /** Options that are ours; all others go on to the audit's command. */

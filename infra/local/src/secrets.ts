@@ -21,19 +21,20 @@ export async function keptSecret(folder: string, name: string, encoding: 'base64
 /** Secrets of this clone from elsewhere, where there is none of that name. Throws, and takes none, when one is there and is another: nothing is overwritten. */
 export async function putSecrets(folder: string, secrets: readonly { name: string; content: Uint8Array }[]): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const { name, content } of secrets) {
-    const file = join(folder, name);
-    const present = await readFile(file).catch(() => undefined);
-    if (present !== undefined && !present.equals(content))
+  const missing: (typeof secrets)[number][] = [];
+  for (const secret of secrets) {
+    const file = join(folder, secret.name);
+    const present = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (present === undefined) missing.push(secret);
+    else if (!present.equals(secret.content))
       throw new Error(
         `${file} is there already, and another one; nothing was taken. Is this the right place? Then move ${folder} away first`,
       );
   }
-  for (const { name, content } of secrets) {
-    await writeFile(join(folder, name), content, { mode: 0o600, flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-  }
+  for (const { name, content } of missing) await writeFile(join(folder, name), content, { mode: 0o600, flag: 'wx' });
 }
 
 /** Writes the public key (base64) of a file with an Ed25519 seed into another, for those who verify and must not sign. */
