@@ -84,7 +84,7 @@ const shape = {
   SECURITY_EVENTS_WAITING: whole(10_000),
   /** How long a security event waits for others like it, with which it goes as one. */
   SECURITY_EVENTS_FOLD_MS: whole(1_000, 0),
-  /** How long a client may take nothing of a streamed answer before it is cut off. */
+  /** How long a client may take nothing of an answer before it is cut off. */
   STREAM_STALL_MS: whole(60_000),
   ...limitsShape,
 };

@@ -1,4 +1,4 @@
-// Fault 17, where it is about connections: clients that connect and then do nothing, or less than a request.
+// Fault 17, where it is about connections: clients that connect and then do nothing, or less than a request, or ask and take nothing of the answer.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, type TLSSocket } from 'node:tls';
@@ -26,16 +26,22 @@ afterEach(async () => {
 });
 
 async function start(env: Record<string, string>): Promise<void> {
+  fleet.reset();
   const addresses = `cost-center=${fleet.services.addresses['cost-center']}`;
   gateway = await testGateway(fleet.tls, fleet.issuer, { SERVICE_ADDRESSES: addresses, ...env });
 }
 
-/** A connection that has shaken hands and says no more than `text`; resolves also when it is refused. */
-async function idle(text = ''): Promise<TLSSocket> {
+/** A connection that reads nothing so far. */
+function dial(): TLSSocket {
   const { port } = new URL(gateway.url);
   const socket = connect({ host: '127.0.0.1', port: Number(port), servername: 'localhost', ca: readFileSync(fleet.tls.caFile) });
-  open.add(socket.resume()); // one that does not read does not see its end
-  socket.on('close', () => open.delete(socket)).on('error', () => socket.destroy());
+  open.add(socket);
+  return socket.on('close', () => open.delete(socket)).on('error', () => socket.destroy());
+}
+
+/** A connection that has shaken hands and says no more than `text`; resolves also when it is refused. */
+async function idle(text = ''): Promise<TLSSocket> {
+  const socket = dial().resume(); // one that does not read does not see its end
   await Promise.race([once(socket, 'secureConnect'), once(socket, 'close')]).catch(() => undefined);
   if (text && socket.writable) socket.write(text);
   return socket;
@@ -86,5 +92,38 @@ describe('idle connections', () => {
           .catch(() => false),
       { what: 'a request to be served' },
     );
+  });
+});
+
+describe('a client that takes nothing of its answer', () => {
+  // a service's message has 4 MiB at most, which the system's buffers may hold alone; each of these characters is six in JSON
+  const name = '\u0001'.repeat(3_500_000);
+
+  it('is cut off', async () => {
+    await start({ STREAM_STALL_MS: '300', KEEP_ALIVE_MS: '600000' });
+    fleet.services.handlers.set('GetCostCenter', async () => ({ id: someId, name }));
+    const socket = dial();
+    const token = await fleet.issuer.token({});
+    socket.write(`GET /v1/cost-centers/${someId} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`);
+    const line = await until(() => gateway.lines.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'answered'), {
+      what: 'the line in the log',
+      timeoutMs: 30_000,
+    });
+    expect(line).toMatchObject({ route: '/v1/cost-centers/:id', status: 499 });
+    let bytes = 0;
+    socket.on('data', (chunk) => {
+      bytes += chunk.length;
+    });
+    await until(() => !open.has(socket), { what: 'the connection to be closed', timeoutMs: 30_000 });
+    expect(bytes).toBeLessThan(name.length * 6);
+  });
+
+  it('is not one that waits for its service', async () => {
+    await start({ STREAM_STALL_MS: '50' });
+    fleet.services.handlers.set('GetCostCenter', async () => {
+      await new Promise((resolve) => setTimeout(resolve, 400)); // several times the limit
+      return { id: someId };
+    });
+    expect(await served()).toBe(200);
   });
 });

@@ -17,8 +17,6 @@ export type RouteParts = {
   readonly identify: Identify;
   readonly upstream: Upstream;
   readonly securityEvents: SecurityEvents;
-  /** How long a client may take nothing of a streamed answer, in milliseconds. */
-  readonly stallMs: number;
 };
 
 /** Every method of the contract that has a `google.api.http`. */
@@ -73,8 +71,8 @@ function single(method: MethodModel, upstream: Upstream): Answered {
   };
 }
 
-function streamed(method: MethodModel, { upstream, stallMs, closing }: OwnParts): Answered {
-  const send = compileStream(method, { stallMs, closing });
+function streamed(method: MethodModel, { upstream, closing }: OwnParts): Answered {
+  const send = compileStream(method, closing);
   const isLive = isEventStream(method);
   return (request, reply, message) => {
     const signal = gone(reply);

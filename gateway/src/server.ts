@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server, ServerOptions } from 'node:https';
 import type { ErrorCode } from '@biz/errors';
 import type { Contract } from '@biz/protos';
@@ -77,6 +78,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   app.setValidatorCompiler(() => () => true); // request.ts does it, for all parts at once
   app.setSerializerCompiler(() => String); // answers are JSON text already
   app.server.maxConnections = config.MAX_CONNECTIONS;
+  cutStalled(app, config.STREAM_STALL_MS);
   useBodyParsers(app);
   answerErrors(app, parts);
   app.addHook('onRequest', (request, reply, done) => {
@@ -95,7 +97,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   const identify = limited(createIdentify(parts.authenticate, parts.session));
   addMe(app, identify);
   if (parts.session) addSessionRoutes(app, parts.session);
-  addContractRoutes(app, { ...parts, identify, stallMs: config.STREAM_STALL_MS });
+  addContractRoutes(app, { ...parts, identify });
   const paths = httpMethods(contract).flatMap(({ http }) => (http ? [routePattern(http.path)] : []));
   refuseOtherMethods(app, [...paths, ...docPaths, ...healthPaths, mePath, ...(parts.session ? sessionPaths : [])]);
   await app.ready();
@@ -137,6 +139,18 @@ function serverOptions(config: GatewayConfig, log: Log, certificates: Certificat
       tellRequest(request, reply as unknown as FastifyReply, { status: reply.statusCode, code: told.code });
     },
   };
+}
+
+/**
+ * Cuts a client off that takes nothing of its answer for `stallMs` milliseconds, so that it holds neither the answer nor a call of a service. The
+ * server's own time limit would cut, too, who waits for a service that takes long or has nothing to say.
+ */
+function cutStalled({ server }: FastifyInstance, stallMs: number): void {
+  server.on('request', (_request: IncomingMessage, response: ServerResponse) => {
+    response.setTimeout(stallMs, () => {
+      if (response.writableLength > 0) response.destroy();
+    });
+  });
 }
 
 function openTrace(request: FastifyRequest, reply: FastifyReply): void {

@@ -11,9 +11,6 @@ import { tellRequest } from './telemetry.ts';
 /** Sends messages as they come. Rejects with what the service says before the first one; afterwards an error breaks the transfer off. */
 export type SendStream = (request: FastifyRequest, reply: FastifyReply, messages: AsyncIterable<object>) => Promise<FastifyReply>;
 
-/** `stallMs` is for how long a client may take nothing, in milliseconds; streams of events end once `closing` is aborted. */
-export type StreamLimits = { readonly stallMs: number; readonly closing: AbortSignal };
-
 /**
  * Whether the answer is Server-Sent Events (WHATWG HTML, 9.2): bodies, to be continued by the header `Last-Event-ID`. Such a stream has no end of
  * its own and is never compressed: an event is of use at once, or not at all.
@@ -24,9 +21,9 @@ export function isEventStream({ request, response, responseStream }: MethodModel
 
 /**
  * Compiles the way from a stream of messages to HTTP: bodies as they stand, of the first one's content type (`google.api.HttpBody`), other
- * messages as JSON lines. A client that takes nothing for `stallMs` milliseconds is cut off, so that it holds no call of a service.
+ * messages as JSON lines. Streams of events end once `closing` is aborted.
  */
-export function compileStream(method: MethodModel, { stallMs, closing }: StreamLimits): SendStream {
+export function compileStream(method: MethodModel, closing: AbortSignal): SendStream {
   const { response, rules } = method;
   const bodies = isHttpBody(response);
   const live = isEventStream(method);
@@ -37,9 +34,6 @@ export function compileStream(method: MethodModel, { stallMs, closing }: StreamL
     reply.code(rules.status).header('content-type', bodies ? contentTypeOf(first.value ?? {}) : 'application/x-ndjson; charset=utf-8');
     const ended = (code: ErrorCode) => live && (closing.aborted || code === 'unavailable');
     const source = Readable.from(chunks(request, reply, { first, iterator, bytes, ended }), { objectMode: false });
-    reply.raw.setTimeout(stallMs, () => {
-      if (reply.raw.writableNeedDrain) reply.raw.destroy();
-    });
     if (!live) return reply.send(compressed(request, reply, source));
     tellRequest(request, reply, { status: rules.status });
     reply.header('x-accel-buffering', 'no'); // the word for it that proxies know (nginx and those that took it over)
