@@ -88,7 +88,7 @@ function runFileOf(fleet: Fleet, engines: Engines, telemetry: Telemetry, supervi
     const instances = instancesOf(service.name, fleet.instances).map((process) => ({
       process,
       grpc: addressOf(fleet, process),
-      pid: supervisor.processes.get(process)?.pid ?? null,
+      pid: supervisor.processes.get(process)?.readyPid ?? null,
     }));
     const pid = instances[0]?.pid ?? null;
     return [service.name, { grpc: addressOf(fleet, service.name), pid, database: databaseOf(service), instances }] as const;

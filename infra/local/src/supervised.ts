@@ -31,6 +31,7 @@ export class Supervised {
   #child: ChildProcess | undefined;
   #stopping = new AbortController();
   #failures = 0;
+  #ready = false;
   #keeping: Promise<void> | undefined;
 
   constructor(spec: ProcessSpec, folders: Folders, say: Say) {
@@ -42,6 +43,11 @@ export class Supervised {
 
   get pid(): number | undefined {
     return this.#child?.exitCode === null && this.#child.signalCode === null ? this.#child.pid : undefined;
+  }
+
+  /** The pid once it is ready: one that was started again a moment ago takes no requests yet. */
+  get readyPid(): number | undefined {
+    return this.#ready ? this.pid : undefined;
   }
 
   /** Starts it. Resolves when it is ready; fails with its log's last lines when it ends before, or is not ready in time. */
@@ -105,6 +111,7 @@ export class Supervised {
 
   /** The ending is wrapped: a promise given bare would be awaited on the way. */
   async #begin(): Promise<{ ended: Promise<Ending> }> {
+    this.#ready = false;
     const child = this.#spawn();
     this.#child = child;
     const ended = endOf(child);
@@ -117,7 +124,10 @@ export class Supervised {
     const given = new AbortController();
     const outcome = await Promise.race([this.#becomesReady(child, given.signal), ended]);
     given.abort();
-    if (outcome === 'ready') return { ended };
+    if (outcome === 'ready') {
+      this.#ready = true;
+      return { ended };
+    }
     if (outcome === 'late' && child.pid !== undefined) {
       signalGroup(child.pid, 'SIGKILL');
       await ended;

@@ -29,6 +29,22 @@ test('a process that is killed comes back, is said, and has a new pid', async ()
   expect(news.map((one) => one.event)).toEqual(['died', 'back']);
 });
 
+test('a process that was started again has its pid at once, and is said to take requests when it does', async () => {
+  await using supervisor = await createSupervisor({ folders: folders(), say });
+  const hold = join(folder, 'hold');
+  const wait = `const wait = setInterval(() => { if (!require('node:fs').existsSync(${JSON.stringify(hold)})) { ${READY} clearInterval(wait); } }, 10);`;
+  const child = await supervisor.start(script('slow', `${wait} setInterval(() => {}, 1000);`));
+  const first = child.pid as number;
+  expect(child.readyPid).toBe(first);
+  await writeFile(hold, '');
+  process.kill(first, 'SIGKILL');
+  await until(() => child.pid !== undefined && child.pid !== first, { what: 'the next process' });
+  expect(child.readyPid).toBeUndefined();
+  await rm(hold);
+  await until(() => child.restarts === 1, { what: 'the restart' });
+  expect(child.readyPid).toBe(child.pid);
+});
+
 test('layers are stopped from the gateway to the engines, and no process is left', async () => {
   const order = join(folder, 'order');
   const supervisor = await createSupervisor({ folders: folders(), say });
