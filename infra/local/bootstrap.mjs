@@ -83,7 +83,10 @@ async function install() {
     ? undefined
     : setInterval(() => console.log(`  … ${Math.round((Date.now() - started) / 1000)} s`), 15_000);
   try {
-    const code = await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { ipc: false });
+    const attempt = () => run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { ipc: false });
+    // a second time for a network or a registry that failed once; 128 and more is a signal: somebody ended it
+    let code = await attempt();
+    if (code > 0 && code < 128) code = await attempt();
     if (code !== 0) throw new Error(`npm ci ended with ${code}; its output above says why`);
   } finally {
     clearInterval(beat);

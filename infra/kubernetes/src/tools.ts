@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { cached, cacheFolder, goEnvironment, pythonVenv, run, which } from '@biz/local';
+import { cached, cacheFolder, fetchBy, goEnvironment, pythonVenv, which } from '@biz/local';
 
 const execute = promisify(execFile);
 const maxBuffer = 64 * 1024 * 1024;
@@ -27,7 +27,7 @@ export async function kustomizer(progress: (text: string) => void): Promise<((fo
     async make(half) {
       progress('building it, which takes some minutes the first time');
       const env = { ...(await goEnvironment()), GOBIN: half };
-      await run('go', ['install', `sigs.k8s.io/kustomize/kustomize/v5@v${kustomizeVersion}`], { env });
+      await fetchBy('go', ['install', `sigs.k8s.io/kustomize/kustomize/v5@v${kustomizeVersion}`], { env });
     },
   });
   return output(join(folder, 'kustomize'), ['build']);

@@ -4,6 +4,9 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isSameProcess, startedAt } from './processes.ts';
 
+/** Patience with a lock that names nobody yet: two that made the same at once would clear away each other's half. */
+const NAMELESS_MS = 5_000;
+
 /** Where engines are kept for every clone of this user: `BIZ_CACHE_DIR`, else `biz-retail` in the XDG cache folder. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env.BIZ_CACHE_DIR || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'biz-retail');
@@ -66,7 +69,8 @@ async function isHeld(file: string): Promise<boolean> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) return false;
   if (text === '') {
-    await pause(300); // just made, or its maker died before naming itself
+    // just made by one that a busy machine lets wait, or its maker died before naming itself
+    await pause(NAMELESS_MS);
     return (await readFile(file, 'utf8').catch(() => '')) !== '';
   }
   return isSameProcess(JSON.parse(text) as { pid: number; started: string });

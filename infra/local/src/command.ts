@@ -1,6 +1,11 @@
 import { spawn } from 'node:child_process';
 import { setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** A registry that fails is asked again so often in all, with growing pauses. */
+const FETCH_ATTEMPTS = 3;
+const FETCH_PAUSE_MS = 5_000;
 
 /** Groups of commands that run: a build of minutes does not outlive the process that wanted it. */
 const running = new Set<number>();
@@ -42,6 +47,18 @@ export async function run(command: string, args: string[], options: RunOptions =
   });
   if (child.pid !== undefined) running.delete(child.pid);
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${tail.join('\n')}`);
+}
+
+/** As `run`, for a command that fetches from a network: Maven and Go do not ask a second time when a registry answers with an error once. */
+export async function fetchBy(command: string, args: string[], options: RunOptions = {}): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await run(command, args, options);
+    } catch (error) {
+      if (attempt === FETCH_ATTEMPTS) throw error;
+      await pause(attempt * FETCH_PAUSE_MS);
+    }
+  }
 }
 
 /** What it starts later inherits it. One that has ended already, or a system that refuses, is no reason to fail. */

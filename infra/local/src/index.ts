@@ -1,5 +1,5 @@
 export { cached, cacheFolder } from './cache.ts';
-export { run } from './command.ts';
+export { fetchBy } from './command.ts';
 export { goEnvironment } from './engines/collector.ts';
 export {
   auditTopic,

@@ -48,9 +48,10 @@ export function aptInstall(packages: string[], progress: (text: string) => void)
   const install = async () => {
     progress(`installing ${packages.join(', ')}`);
     const env = { DEBIAN_FRONTEND: 'noninteractive' };
-    const args = ['-o', 'DPkg::Lock::Timeout=300', 'install', '-y', '--no-install-recommends', ...packages];
+    const patient = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Acquire::Retries=5'];
+    const args = [...patient, 'install', '-y', '--no-install-recommends', ...packages];
     await run('apt-get', args, { env }).catch(async () => {
-      await run('apt-get', ['-o', 'DPkg::Lock::Timeout=300', 'update'], { env });
+      await run('apt-get', [...patient, 'update'], { env });
       await run('apt-get', args, { env });
     });
   };

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached } from './cache.ts';
-import { run } from './command.ts';
+import { fetchBy, run } from './command.ts';
 import { aptInstall, canInstall, tool } from './tools.ts';
 
 export interface VenvOptions {
@@ -30,7 +30,7 @@ export async function pythonVenv({ cache, name, requirement, proof, why, progres
     async make(mark) {
       progress(`fetching ${requirement}`);
       await makeVenv(python, folder, progress);
-      await run(join(folder, 'bin', 'pip'), ['install', '-q', requirement]);
+      await fetchBy(join(folder, 'bin', 'pip'), ['install', '-q', requirement]);
       const [program, ...args] = proof;
       await run(join(folder, 'bin', program), args);
       await writeFile(join(mark, 'done'), '');

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached, exists } from '../cache.ts';
-import { outputOf, run } from '../command.ts';
+import { fetchBy, outputOf } from '../command.ts';
 import { type Engine, portOf } from '../engine.ts';
 import { which } from '../tools.ts';
 
@@ -83,11 +83,11 @@ async function build(folder: string, progress: (text: string) => void): Promise<
   await mkdir(source);
   await writeFile(config, (await readFile(recipe, 'utf8')).replace('output_path: OUTPUT', `output_path: ${source}`));
   progress("fetching the collector's builder");
-  await run('go', ['install', `go.opentelemetry.io/collector/cmd/builder@v${VERSION}`], {
+  await fetchBy('go', ['install', `go.opentelemetry.io/collector/cmd/builder@v${VERSION}`], {
     env: { ...env, GOBIN: bin },
     priority: PRIORITY,
   });
-  await run(join(bin, 'builder'), ['--config', config], {
+  await fetchBy(join(bin, 'builder'), ['--config', config], {
     env,
     priority: PRIORITY,
     onLine(line) {

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached } from '../cache.ts';
-import { run } from '../command.ts';
+import { fetchBy, run } from '../command.ts';
 import { type Engine, portOf } from '../engine.ts';
 import { tool } from '../tools.ts';
 
@@ -43,7 +43,7 @@ export const elasticsearch: Engine = {
         const javac = await tool('javac', 'compile its launcher', progress);
         progress('fetching its jars, 41 MB');
         const lib = join(folder, 'lib');
-        await run(mvn, ['-q', '-B', '-f', join(recipe, 'pom.xml'), 'dependency:copy-dependencies', `-DoutputDirectory=${lib}`]);
+        await fetchBy(mvn, ['-q', '-B', '-f', join(recipe, 'pom.xml'), 'dependency:copy-dependencies', `-DoutputDirectory=${lib}`]);
         const classes = join(folder, 'classes');
         await mkdir(classes);
         await run(javac, ['-nowarn', '-Xlint:none', '-cp', join(lib, '*'), '-d', classes, join(recipe, 'Launcher.java')]);

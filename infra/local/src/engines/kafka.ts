@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
 import { cached, copyWhole, exists } from '../cache.ts';
-import { run } from '../command.ts';
+import { fetchBy, run } from '../command.ts';
 import { type Engine, type Installed, type Ports, portOf, type StartContext } from '../engine.ts';
 import { freePort } from '../ports.ts';
 import type { ProcessSpec } from '../supervisor.ts';
@@ -83,7 +83,7 @@ async function install(cache: string, progress: (text: string) => void): Promise
       const mvn = await tool('mvn', 'fetch Kafka', progress);
       progress('fetching its jars, 43 MB');
       const args = ['-q', '-B', '-f', join(recipe, 'pom.xml'), 'dependency:copy-dependencies', `-DoutputDirectory=${join(folder, 'lib')}`];
-      await run(mvn, args);
+      await fetchBy(mvn, args);
     },
   });
   const warm = await warmUp({
@@ -112,7 +112,7 @@ async function brokerSpec(context: StartContext, brokers: number, node: number):
     command: 'java',
     args: [...sharedClasses(warm), LOG4J, ...JVM, '-cp', join(home, 'lib', '*'), 'kafka.Kafka', properties],
     ready: async () => (await brokersOf(addressOf(ports, node))) > 0,
-    readyWithinMs: 180_000,
+    readyWithinMs: 300_000,
     stopWithinMs: 20_000,
   };
 }

@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached, copyWhole, exists } from '../cache.ts';
-import { run } from '../command.ts';
+import { fetchBy, run } from '../command.ts';
 import { type Engine, portOf } from '../engine.ts';
 import { freePort } from '../ports.ts';
 import { keptSecret } from '../secrets.ts';
@@ -75,7 +75,7 @@ export const keycloak: Engine = {
         ...[`--hostname=${address}`, '--cache=local', '--log-console-output=json'],
       ],
       ready: () => keycloak.answers(address),
-      readyWithinMs: 180_000,
+      readyWithinMs: 300_000,
       stopWithinMs: 8_000,
     };
   },
@@ -107,7 +107,7 @@ function fetchDistribution(cache: string, progress: (text: string) => void): Pro
       const jar = await tool('jar', 'unpack Keycloak', progress);
       progress('fetching the distribution, 160 MB');
       const artifact = `org.keycloak:keycloak-quarkus-dist:${VERSION}:zip`;
-      await run(mvn, ['-q', '-B', 'dependency:copy', `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`]);
+      await fetchBy(mvn, ['-q', '-B', 'dependency:copy', `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`]);
       progress('unpacking');
       const zip = join(folder, `keycloak-quarkus-dist-${VERSION}.zip`);
       await run(jar, ['xf', zip], { cwd: folder });

@@ -123,7 +123,7 @@ function build({ cache, progress }: InstallContext): Promise<string> {
       ];
       try {
         await run('cargo', args, {
-          env: { CARGO_TERM_COLOR: 'never', CARGO_TERM_PROGRESS_WHEN: 'never' },
+          env: { CARGO_TERM_COLOR: 'never', CARGO_TERM_PROGRESS_WHEN: 'never', CARGO_NET_RETRY: '10' },
           onLine(line) {
             const part = /^Compiling (\S+)/.exec(line)?.[1];
             if (part === undefined) return;
