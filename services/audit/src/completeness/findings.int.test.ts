@@ -20,7 +20,9 @@ describe('findings', () => {
   afterAll(() => audit?.[Symbol.asyncDispose]());
 
   it('are listed in pages, newest first, each to those of its company', async () => {
-    const { address } = await audit.start();
+    // for this test only: it tells of findings, which others of this file do themselves
+    await using service = await audit.start();
+    const { address } = service;
     const call = audit.client(address);
     const ids = Array.from({ length: 5 }, (_, n) => `a-${n}`);
     await openFindings(audit.collections, [

@@ -166,7 +166,9 @@ async function run(parts: VerificationParts, id: string, stopping: AbortSignal):
     else log.error({ verification: id, first_bad: integrity.first_bad }, 'ALERT the audit was tampered with, or lost records');
   } catch (error) {
     log.error({ verification: id, err: error }, 'the verification failed');
-    const reason = stopping.aborted
+    // Now: a stop that comes while this is being written is not why it failed.
+    const stopped = stopping.aborted;
+    const reason = stopped
       ? stopping.reason.message
       : isUnavailable(error)
         ? 'The database was away.'
@@ -174,7 +176,7 @@ async function run(parts: VerificationParts, id: string, stopping: AbortSignal):
     const failed = { status: 'failed' as const, ended_at: now(), error: reason };
     // Without a database it stays as it is, and is marked by whoever looks next.
     await verifications.updateOne(mine, { $set: failed }).catch(() => undefined);
-    if (!stopping.aborted) count('failed', 'failed');
+    if (!stopped) count('failed', 'failed');
   } finally {
     clearInterval(beat);
   }
