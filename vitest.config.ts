@@ -24,8 +24,8 @@ export default defineConfig({
           include: ['**/*.test.ts'],
           exclude: [...exclude, '**/*.int.test.ts', '**/*.e2e.test.ts'],
           // a busy machine is no fault: thousands of random cases take more than the 5 s of the default there
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -36,8 +36,9 @@ export default defineConfig({
           exclude,
           execArgv,
           globalSetup: engines,
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          // a test may wait for several things, each with the patience of `until`
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
         },
       },
       {

@@ -131,7 +131,7 @@ function script(name: string, body: string): ProcessSpec {
     command: process.execPath,
     args: ['-e', body],
     ready: 'ipc',
-    readyWithinMs: 10_000,
-    stopWithinMs: 5_000,
+    readyWithinMs: 60_000,
+    stopWithinMs: 60_000,
   };
 }

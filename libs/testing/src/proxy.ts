@@ -1,4 +1,5 @@
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export interface TestProxy extends AsyncDisposable {
   /** `host:port` to connect to instead of the server. */
@@ -20,8 +21,7 @@ export async function testProxy(target: string): Promise<TestProxy> {
     }
     near.pipe(far).pipe(near);
   });
-  await listening(server, 0);
-  const own = (server.address() as AddressInfo).port;
+  const own = await listeningSomewhere(server);
   const down = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
@@ -35,9 +35,25 @@ export async function testProxy(target: string): Promise<TestProxy> {
   };
 }
 
+/** On a port below those that systems give out: one of those may be somebody else's by the time that the proxy is up again. */
+async function listeningSomewhere(server: Server): Promise<number> {
+  for (let tries = 1; ; tries += 1) {
+    const port = randomInt(10_000, 20_000);
+    try {
+      await listening(server, port);
+      return port;
+    } catch (error) {
+      if (tries === 100) throw error;
+    }
+  }
+}
+
 function listening(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject);
+      resolve();
+    });
   });
 }
