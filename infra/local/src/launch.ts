@@ -58,7 +58,8 @@ export async function launchFleet({ args = [], env = {} }: LaunchOptions = {}): 
         child.kill('SIGTERM');
         await exited;
       }
-      await rm(folder, { recursive: true, force: true });
+      // what an engine left behind may write for a moment more
+      await rm(folder, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }
