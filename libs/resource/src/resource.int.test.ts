@@ -158,7 +158,7 @@ describe('personal fields', () => {
     const { id } = await call('CreateNote', { name: 'Ivo' });
     const keys = database.db.collection('data_keys');
     const key = await keys.findOneAndDelete({ ownership_id: id });
-    await expect.poll(() => call('GetNote', { id })).toMatchObject({ sealed_fields: ['name'] });
+    await expect.poll(() => call('GetNote', { id }), { timeout: 30_000 }).toMatchObject({ sealed_fields: ['name'] });
     expect(await call('GetNote', { id })).not.toHaveProperty('erased_fields');
     await keys.insertOne(key as NonNullable<typeof key>);
   });
@@ -166,7 +166,7 @@ describe('personal fields', () => {
   test('after erasure are said to be erased, and nothing more is kept about the person', async () => {
     const { id } = await call('CreateNote', { name: 'Gil' });
     await database.db.collection('data_keys').updateOne({ ownership_id: id }, { $set: { state: 'erased', wrapped: null } });
-    await expect.poll(() => call('GetNote', { id })).toMatchObject({ erased_fields: ['name'] });
+    await expect.poll(() => call('GetNote', { id }), { timeout: 30_000 }).toMatchObject({ erased_fields: ['name'] });
     await expect(update(id, 1, { name: 'Gil' })).rejects.toMatchObject({ code: 'conflict' });
     expect(await call('TagNote', { id, tag: 'kept' })).toMatchObject({ version: 2, tags: ['kept'] });
   });
