@@ -67,28 +67,15 @@ const failed = (user_id: string | null, second: number, over: Partial<Draft> = {
 });
 const failures = (user: string, from: number, count: number) => Array.from({ length: count }, (_, n) => failed(user, from + n));
 
-/** Resolves when all that was published before has been counted: attempts at another tenant are alerts at once, and these fill every partition. */
-async function counted(): Promise<void> {
-  const users = Array.from({ length: 12 }, () => randomUUID());
-  await fleet.publish(...users.map((user_id): Draft => ({ type: 'ACCESS_DENIED_WRONG_EMPRESA', user_id, company_id: other })));
-  await until(
-    async () => {
-      const known = new Set((await alerts({ kind: 'cross_tenant' })).map(({ user_id }) => user_id));
-      return users.every((user) => known.has(user));
-    },
-    { what: 'everything to be counted', timeoutMs: 60_000 },
-  );
-}
-
 describe('alerts', { timeout: 180_000 }, () => {
   it('come once a burst, over two partitions, and again after a quiet window', async () => {
     const user = randomUUID();
     const [first = ''] = await fleet.publish(...failures(user, 0, 4));
-    await counted();
+    await fleet.taken();
     expect(await alertsOf(user)).toEqual([]);
     // one of them again, then more
     await fleet.publish({ ...failed(user, 0), event_id: first }, ...failures(user, 10, 6));
-    await counted();
+    await fleet.taken();
     const [alert, ...more] = await alertsOf(user);
     expect(more).toEqual([]);
     expect(alert).toMatchObject({
@@ -101,21 +88,21 @@ describe('alerts', { timeout: 180_000 }, () => {
     });
     expect(alert?.count).toBeGreaterThanOrEqual(5);
     await fleet.publish(...failures(user, 600, 5));
-    await counted();
+    await fleet.taken();
     expect(await alertsOf(user)).toHaveLength(2);
   });
 
   it('are the same over a restart in the middle and with two instances', async () => {
     const [one, two] = [randomUUID(), randomUUID()];
     await fleet.publish(...failures(one, 0, 3), ...failures(two, 0, 4));
-    await counted();
+    await fleet.taken();
     await service[Symbol.asyncDispose]();
     await fleet.publish(...failures(one, 3, 1));
     service = await fleet.start(environment);
     const second = await fleet.start(environment);
     try {
       await fleet.publish(...failures(one, 4, 8), ...failures(two, 4, 8));
-      await counted();
+      await fleet.taken();
       for (const user of [one, two]) expect(await alertsOf(user)).toHaveLength(1);
     } finally {
       second.client[Symbol.dispose]();
@@ -202,23 +189,23 @@ describe('a login', { timeout: 180_000 }, () => {
     service = await fleet.start({ ...environment, ALERT_IP_COUNTRIES: file });
     const user = randomUUID();
     await fleet.publish(login(user, '192.0.2.1', 0), login(user, '192.0.2.9', 1));
-    await counted();
+    await fleet.taken();
     expect(await alertsOf(user)).toEqual([]);
     const [id = ''] = await fleet.publish(login(user, '198.51.100.1', 60));
-    await counted();
+    await fleet.taken();
     await fleet.publish(
       { ...login(user, '198.51.100.1', 60), event_id: id },
       login(user, '192.0.2.1', 120),
       login(user, '198.51.100.7', 180),
     );
-    await counted();
+    await fleet.taken();
     expect(await alertsOf(user)).toMatchObject([{ kind: 'new_country', subject: 'US', user_id: user, event_ids: [id] }]);
     // written down before the country is: another time is the same alert
     await fleet.database.db
       .collection<{ _id: string; seen: string[] }>('alert_countries')
       .updateOne({ _id: user }, { $set: { seen: ['BR'] } });
     await fleet.publish({ ...login(user, '198.51.100.1', 60), event_id: id }, login(user, '203.0.113.1', 240));
-    await counted();
+    await fleet.taken();
     expect((await alertsOf(user)).map(({ subject }) => subject).sort()).toEqual(['PT', 'US']);
   });
 });
@@ -236,7 +223,7 @@ describe('rules', { timeout: 180_000 }, () => {
     expect(made).toMatchObject({ status: 'active', company_id, emails: ['chefe@example.com', 'outra@example.com'] });
     const [mine, theirs] = [randomUUID(), randomUUID()];
     await fleet.publish(...failures(mine, 0, 2), ...failures(theirs, 0, 4).map((one) => ({ ...one, company_id: other })));
-    await counted();
+    await fleet.taken();
     expect(await alertsOf(theirs)).toEqual([]);
     const [alert] = await alertsOf(mine);
     expect(alert).toMatchObject({ rule_id: made.id, severity: 'CRITICAL', count: 2 });
@@ -255,12 +242,12 @@ describe('rules', { timeout: 180_000 }, () => {
     await of('DisableSecurityRule', { id: made.id });
     const quiet = randomUUID();
     await fleet.publish(...failures(quiet, 0, 30));
-    await counted();
+    await fleet.taken();
     expect(await alertsOf(quiet)).toEqual([]);
     await of('DeleteSecurityRule', { id: made.id });
     const again = randomUUID();
     await fleet.publish(...failures(again, 0, 5));
-    await counted();
+    await fleet.taken();
     expect(await alertsOf(again)).toHaveLength(1);
   });
 

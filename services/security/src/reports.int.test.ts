@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { CallContext, RpcClient } from '@biz/rpc';
 import type { RunningService } from '@biz/service';
-import { until } from '@biz/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report } from './report/data.ts';
 import { person, type TestFleet, testFleet } from './test-fleet.ts';
@@ -37,8 +36,7 @@ beforeAll(async () => {
   );
   await fleet.publish(again);
   await fleet.publish({ type: 'LOGOUT', company_id: other, user_id: 'u-last', at: day('20T11:00:00.000') });
-  const events = fleet.database.db.collection('security_events');
-  await until(async () => (await events.countDocuments()) === 10, { what: 'the events' });
+  await fleet.taken();
 });
 
 afterAll(async () => {
@@ -107,13 +105,7 @@ describe('a report', () => {
 
   it('tells of the alerts that were opened in it, and when they were answered', async () => {
     const around = { from: new Date(Date.now() - 3_600_000).toISOString(), to: new Date(Date.now() + 3_600_000).toISOString() };
-    const alerts = await until(
-      async () => {
-        const { alerts } = await reported(around);
-        return alerts.opened > 0 ? alerts : undefined;
-      },
-      { what: 'an alert of the cross-tenant attempts' },
-    );
+    const { alerts } = await reported(around);
     expect(alerts.by_kind.map(({ kind }) => kind)).toContain('cross_tenant');
     expect(alerts).toMatchObject({ acknowledged: 0, open: alerts.opened, answer_seconds: null });
     const client = fleet.client(service.address, 'biz.security.v1.SecurityAlertService');

@@ -6,7 +6,7 @@ import { type CallContext, createRpcClient, type RpcClient, serviceContext } fro
 import { createKeyring, type Keyring, readKek, sealFields } from '@biz/sealing';
 import { eventName, type SecurityEventType, severityOf } from '@biz/security-events';
 import { createLog, newId, type RunningService, traceContext } from '@biz/service';
-import { engines, type TestDatabase, type TestTls, testDatabase, testTls, uniqueName } from '@biz/testing';
+import { engines, type TestDatabase, type TestTls, testDatabase, testTls, uniqueName, until } from '@biz/testing';
 import { readServiceConfig } from './config.ts';
 import { startSecurity } from './service.ts';
 
@@ -24,6 +24,8 @@ export interface TestFleet extends AsyncDisposable {
   publish(...drafts: Draft[]): Promise<string[]>;
   /** Any message. */
   send(value: string): Promise<void>;
+  /** Resolves when every sink has taken all that was published before: only then is an offset committed. */
+  taken(): Promise<void>;
 }
 
 export interface Draft {
@@ -71,6 +73,10 @@ export async function testFleet(): Promise<TestFleet> {
       return messages.map(({ headers }) => headers.event_id);
     },
     send: (value) => producer.send(topic, [{ key: null, value }]),
+    async taken() {
+      const behind = async () => (await bus.lag(topic, topic)).some(({ lag }) => lag > 0n);
+      await until(async () => !(await behind()), { what: 'the topic to be read', timeoutMs: 60_000, intervalMs: 100 });
+    },
     async [Symbol.asyncDispose]() {
       for (const part of [bus, database, tls]) await part[Symbol.asyncDispose]();
     },
