@@ -105,10 +105,9 @@ function withSyncState(handlers: Record<string, Handler>, store: EventStore, que
   const told = async (users: readonly UserMessage[]): Promise<void> => {
     const ids = users.map((user) => user.id);
     const streams = ids.map((id) => `user:${id}`);
-    const [queued, unqueued] = await Promise.all([
-      queue.state(ids),
-      store.events.find({ [syncMark]: null, stream_id: { $in: streams } }, { projection: { stream_id: 1 } }).toArray(),
-    ]);
+    // in the order of their way: a change that is no longer among the one is in the other, or done
+    const unqueued = await store.events.find({ [syncMark]: null, stream_id: { $in: streams } }, { projection: { stream_id: 1 } }).toArray();
+    const queued = await queue.state(ids);
     for (const user of users) {
       const entry = queued.get(user.id);
       const waits = entry !== undefined || unqueued.some((event) => event.stream_id === `user:${user.id}`);
