@@ -1,6 +1,7 @@
 // Who may do what, and how a refusal looks: design of tokens, roles and tenancy as a client meets it.
 import { describe, expect, it } from 'vitest';
 import { as, passwordGrant, send, unique } from './client.ts';
+import { newCpf } from './documents.ts';
 import { currentRun } from './fleet.ts';
 
 const problem = (code: string) =>
@@ -58,16 +59,13 @@ describe('roles and companies', () => {
   });
 
   it('a person without the role sees that a personal field is sealed, not what it holds', async () => {
-    const created = await as('admin-a').post('/v1/client-contractors', {
-      document: '52998224725',
-      name: unique('Fulano'),
-      email: 'fulano@example.com',
-    });
-    const id =
-      created.status === 201 ? created.body.id : (await as('admin-a').get('/v1/client-contractors?document=52998224725')).body.items[0].id;
+    const person = { document: newCpf(), name: unique('Fulano'), email: 'fulano@example.com' };
+    const created = await as('admin-a').post('/v1/client-contractors', person);
+    expect(created.status, created.text).toBe(201);
+    const { id } = created.body;
     const seen = await as('user-a').get(`/v1/client-contractors/${id}`);
     expect(seen.body).toMatchObject({ document: { sealed: true }, name: { sealed: true }, email: { sealed: true } });
-    expect((await as('manager-a').get(`/v1/client-contractors/${id}`)).body.document).toBe('52998224725');
+    expect((await as('manager-a').get(`/v1/client-contractors/${id}`)).body.document).toBe(person.document);
   });
 
   it('platform people read every company, and choose one when they like', async () => {

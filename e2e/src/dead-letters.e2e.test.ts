@@ -44,12 +44,15 @@ async function letterOf(value: string): Promise<Answer['body']> {
         (item: Answer['body']) => item.partition === sent?.partition && String(item.offset) === sent?.baseOffset && item.topic === 'audit',
       );
     },
-    { what: 'the dead letter' },
+    { what: 'the dead letter', timeoutMs: 90_000 },
   );
 }
 
 const recordOf = (id: string): Promise<Answer['body']> =>
-  until(async () => (await as('platform').get(`/v1/audit/entities/card/${id}/history`)).body.items?.[0], { what: 'the record' });
+  until(async () => (await as('platform').get(`/v1/audit/entities/card/${id}/history`)).body.items?.[0], {
+    what: 'the record',
+    timeoutMs: 90_000,
+  });
 
 /** The command as a person runs it, against the fleet under test. */
 async function command(...args: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -98,7 +101,7 @@ describe('a dead letter', () => {
     const told = await until(
       async () =>
         (await as('platform').get(`/v1/audit/entities/dead_letter/${letter.id}/history`)).body.items as Answer['body'][] | undefined,
-      { what: 'the record of the replay' },
+      { what: 'the record of the replay', timeoutMs: 90_000 },
     );
     expect(told.map(({ event_type, owner_role, payload }) => [event_type, owner_role, payload.event_id])).toEqual([
       ['dead_letter.replayed', 'dpo', record.event_id],

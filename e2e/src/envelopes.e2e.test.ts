@@ -35,7 +35,7 @@ beforeAll(async () => {
     const [sent] = await producer.send({ topic: 'audit', messages: [{ key, value }] });
     offsets.push({ partition: sent?.partition ?? -1, offset: sent?.baseOffset ?? '' });
   }
-}, 60_000);
+});
 
 afterAll(() => producer.disconnect());
 
@@ -79,21 +79,21 @@ describe.each(cases.map((one, index) => ({ ...one, index })))('$case', (one) => 
     const place = offsets[one.index];
     if (!place) throw new Error('not sent');
     if (expected.outcome === 'dead_letter') {
-      await until(async () => (await deadLetterAt(place)) !== undefined, { timeoutMs: 30_000, what: 'the dead letter' });
+      await until(async () => (await deadLetterAt(place)) !== undefined, { timeoutMs: 90_000, what: 'the dead letter' });
       const letter = await deadLetterAt(place);
       expect(letter.code).toBe(expected.code);
       if (one.raw_base64) expect(letter.raw_base64).toBe(one.raw_base64);
       return;
     }
     if (expected.outcome === 'duplicate') {
-      await until(async () => (await recordsOf('entity_type=badge&entity_id=g-1')).length > 0, { timeoutMs: 30_000, what: 'a later case' });
+      await until(async () => (await recordsOf('entity_type=badge&entity_id=g-1')).length > 0, { timeoutMs: 90_000, what: 'a later case' });
       expect((await recordsOf('entity_type=card&entity_id=c-1')).filter((record) => record.event_type === 'card.blocked')).toHaveLength(1);
       return;
     }
     const { outcome: _, code: __, is_active: ___, ...fields } = expected;
     const id = expected.entity_id ? `&entity_id=${encodeURIComponent(String(expected.entity_id))}` : '';
     const found = async () => (await recordsOf(`entity_type=${entityTypeOf(one)}${id}`)).some((record) => matches(record, fields));
-    await until(found, { timeoutMs: 30_000, what: `a record with ${JSON.stringify(fields)}` });
+    await until(found, { timeoutMs: 90_000, what: `a record with ${JSON.stringify(fields)}` });
   });
 });
 

@@ -64,7 +64,7 @@ async function everyMessage(topic: string): Promise<string[]> {
       if (end) end.at = Number(message.offset) + 1;
     },
   });
-  await until(() => [...ends.values()].every(({ at, high }) => at >= high), { timeoutMs: 30_000, what: `the end of ${topic}` });
+  await until(() => [...ends.values()].every(({ at, high }) => at >= high), { timeoutMs: 120_000, what: `the end of ${topic}` });
   await consumer.disconnect();
   return texts;
 }
@@ -106,7 +106,14 @@ describe('a contractor’s name, e-mail and CPF', () => {
     const { id } = (await as('manager-a').post('/v1/client-contractors', { ...person, document: newCpf(), email: `x.${person.email}` }))
       .body;
     await auditHistory('client_contractor', id, 1);
-    const ownership = await as('dpo-a').get(`/v1/ownerships/${id}`);
+    // a batch's records can be read a moment before it is noted whose they are
+    const ownership = await until(
+      async () => {
+        const answer = await as('dpo-a').get(`/v1/ownerships/${id}`);
+        return answer.status === 200 && answer;
+      },
+      { timeoutMs: 90_000, what: 'the ownership' },
+    );
     expect(ownership.body, ownership.text).toMatchObject({
       ownership_id: id,
       entity_types: ['client_contractor'],

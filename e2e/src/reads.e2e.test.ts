@@ -11,7 +11,7 @@ const readsOf = (answer: Answer, who = 'auditor-a') =>
       const { body } = await as(who).get(`/v1/audit/records?trace_id=${answer.headers.get('x-trace-id')}`);
       return body.items.length > 0 ? (body.items as Answer['body'][]) : undefined;
     },
-    { what: 'the record of the read' },
+    { what: 'the record of the read', timeoutMs: 90_000 },
   );
 
 describe('a read of audit data', () => {
@@ -52,7 +52,11 @@ describe('a read of audit data', () => {
     const { body } = await as('dpo-a').get(`/v1/ownerships/${id}/reads`);
     const traces = body.items.map((item: Answer['body']) => item.trace_id);
     expect(traces).toContain(seen.headers.get('x-trace-id'));
-    expect((await as('dpo-a').get(`/v1/ownerships/${id}`)).body.record_count).toBe(1);
+    const counted = await until(async () => (await as('dpo-a').get(`/v1/ownerships/${id}`)).body.record_count, {
+      what: 'the ownership',
+      timeoutMs: 90_000,
+    });
+    expect(counted).toBe(1);
     expect((await as('auditor-a').get(`/v1/ownerships/${unique('nobody')}/reads`)).body.items).toEqual([]);
     expect((await as('admin-a').get(`/v1/ownerships/${id}/reads`)).status).toBe(403);
   });

@@ -36,7 +36,7 @@ async function watch(username: string, lastId?: string) {
       }
     }
   })().catch(() => undefined); // it is left in the middle
-  await until(() => state.last, { what: 'the stream to begin' });
+  await until(() => state.last, { what: 'the stream to begin', timeoutMs: 60_000 });
   return {
     answer,
     state,
@@ -63,10 +63,10 @@ describe('the stream of security events', () => {
     });
     expect(own.answer.headers['content-encoding']).toBeUndefined();
     const id = await lookElsewhere();
-    await until(() => own.saw(id).length > 0 && all.saw(id).length > 0, { what: 'the event in the streams', timeoutMs: 15_000 });
+    await until(() => own.saw(id).length > 0 && all.saw(id).length > 0, { what: 'the event in the streams', timeoutMs: 60_000 });
     expect(own.saw(id)).toMatchObject([{ event_type: 'ACCESS_DENIED_WRONG_EMPRESA', severity: 'CRITICAL', resource: '/v1/teams' }]);
     expect(other.saw(id)).toEqual([]);
-    const { body } = await as('auditor-a').get('/v1/security/events?event_type=ACCESS_DENIED_WRONG_EMPRESA');
+    const { body } = await as('auditor-a').get('/v1/security/events?event_type=ACCESS_DENIED_WRONG_EMPRESA&page_size=200');
     expect(body.items).toContainEqual(own.saw(id)[0]);
     await Promise.all([own.leave(), other.leave(), all.leave()]);
   });
@@ -74,18 +74,18 @@ describe('the stream of security events', () => {
   it('goes on where it was left, without a loss and without repeating', async () => {
     const first = await watch('auditor-a');
     const seen = await lookElsewhere();
-    await until(() => first.saw(seen).length > 0, { what: 'the first event', timeoutMs: 15_000 });
+    await until(() => first.saw(seen).length > 0, { what: 'the first event', timeoutMs: 60_000 });
     await first.leave();
     const missed = await lookElsewhere();
     await until(
       async () => {
-        const { body } = await as('auditor-a').get('/v1/security/events?event_type=ACCESS_DENIED_WRONG_EMPRESA');
+        const { body } = await as('auditor-a').get('/v1/security/events?event_type=ACCESS_DENIED_WRONG_EMPRESA&page_size=200');
         return body.items.some((item: { request_id: string }) => item.request_id === missed);
       },
-      { what: 'the event that nobody watched' },
+      { what: 'the event that nobody watched', timeoutMs: 60_000 },
     );
     const second = await watch('auditor-a', first.state.last);
-    await until(() => second.saw(missed).length > 0, { what: 'the missed event', timeoutMs: 15_000 });
+    await until(() => second.saw(missed).length > 0, { what: 'the missed event', timeoutMs: 60_000 });
     expect(second.saw(missed)).toHaveLength(1);
     expect(second.saw(seen)).toEqual([]);
     await second.leave();
@@ -104,7 +104,7 @@ describe('the stream of security events', () => {
         const refused = report.body.refusals.find((one: { event_type: string }) => one.event_type === 'ACCESS_DENIED_WRONG_EMPRESA');
         return refused.count === counters.body.items.reduce((sum: number, { count }: { count: number }) => sum + count, 0);
       },
-      { what: 'the report to say what the counters say' },
+      { what: 'the report to say what the counters say', timeoutMs: 60_000 },
     );
     const page = await as('auditor-a').get(`/v1/security/report?${period}&format=html`, { 'accept-language': 'en' });
     expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');

@@ -32,7 +32,7 @@ describe.each(texts)('the text %j', (name) => {
         expect(answer.status, answer.text).toBe(200);
         return answer.text.includes(mark) && answer;
       },
-      { what: 'the record in the export' },
+      { what: 'the record in the export', timeoutMs: 90_000 },
     );
     expect(csv.text).not.toMatch(/(^|[,\n])"?[=+@]/); // no cell that a spreadsheet would compute
   });

@@ -27,7 +27,10 @@ const records = () => mongo.db('audit').collection<{ _id: string; owner_role: st
 async function newRecord(): Promise<string> {
   const created = await as('manager-a').post('/v1/cost-centers', { code: unique('CC'), name: 'Loja Verificada' });
   const [record] = await auditHistory('cost_center', created.body.id, 1);
-  await until(async () => (await as('auditor-a').get(`/v1/audit/records/${record.record_id}/proof`)).status === 200, { what: 'its proof' });
+  await until(async () => (await as('auditor-a').get(`/v1/audit/records/${record.record_id}/proof`)).status === 200, {
+    what: 'its proof',
+    timeoutMs: 90_000,
+  });
   return record.record_id;
 }
 

@@ -19,30 +19,37 @@ describe('a new user', () => {
     const email = `${unique('nova')}@example.com`;
     const created = await as('admin-a').post('/v1/users', { username: unique('nova'), email, name: 'Nova Pessoa', locale: 'pt-BR' });
     expect(created.status, created.text).toBe(201);
-    await until(async () => (await mailsTo(email)).length > 0, { timeoutMs: 30_000, what: 'the welcome mail' });
+    await until(async () => (await mailsTo(email)).length > 0, { timeoutMs: 90_000, what: 'the welcome mail' });
 
     // the same event again, as a relay that died before its mark would send it
     const kafka = new Kafka({ brokers: currentRun().kafka_brokers.split(','), clientId: unique('again'), logLevel: logLevel.NOTHING });
-    const consumer = kafka.consumer({ groupId: unique('again') });
-    const producer = kafka.producer();
-    await Promise.all([consumer.connect(), producer.connect()]);
+    const [admin, producer, consumer] = [kafka.admin(), kafka.producer(), kafka.consumer({ groupId: unique('again') })];
+    await Promise.all([admin.connect(), producer.connect(), consumer.connect()]);
     await consumer.subscribe({ topic: 'audit', fromBeginning: true });
-    let copied = false;
+    let copy: { partition: number; offset: bigint } | undefined;
     await consumer.run({
       autoCommit: false,
       eachMessage: async ({ message }) => {
-        if (copied || !message.value?.includes(created.body.id) || !message.value.includes('user.created')) return;
-        copied = true;
-        await producer.send({ topic: 'audit', messages: [{ key: message.key, value: message.value, headers: message.headers ?? {} }] });
+        if (copy || !message.value?.includes(created.body.id) || !message.value.includes('user.created')) return;
+        const { key, value, headers = {} } = message;
+        const [sent] = await producer.send({ topic: 'audit', messages: [{ key, value, headers }] });
+        copy = { partition: sent?.partition ?? -1, offset: BigInt(sent?.baseOffset ?? -1) };
       },
     });
-    await until(() => copied, { timeoutMs: 30_000, what: 'the event on the topic' });
-    await Promise.all([consumer.disconnect(), producer.disconnect()]);
+    const { partition, offset } = await until(() => copy, { timeoutMs: 90_000, what: 'the event on the topic' });
+    for (const groupId of ['notification', 'audit']) {
+      const passed = async () => {
+        const [topic] = await admin.fetchOffsets({ groupId, topics: ['audit'] });
+        return topic?.partitions.some((one) => one.partition === partition && BigInt(one.offset) > offset);
+      };
+      await until(passed, { timeoutMs: 90_000, intervalMs: 200, what: `the copy to be passed by ${groupId}` });
+    }
+    await Promise.all([admin.disconnect(), producer.disconnect(), consumer.disconnect()]);
 
-    // another user's mail, created later, shows that the copy was passed by then
+    // another user's mail, asked for later, shows that one for the copy would be there by then
     const later = `${unique('depois')}@example.com`;
     await as('admin-a').post('/v1/users', { username: unique('depois'), email: later, name: 'Depois' });
-    await until(async () => (await mailsTo(later)).length > 0, { timeoutMs: 30_000, what: 'the later mail' });
+    await until(async () => (await mailsTo(later)).length > 0, { timeoutMs: 90_000, what: 'the later mail' });
     expect(await mailsTo(email)).toHaveLength(1);
     expect(await auditHistory('user', created.body.id, 1)).toHaveLength(1);
   });
@@ -56,14 +63,14 @@ describe('a new user', () => {
     const assigned = await admin.get(`/v1/users/${user.id}`);
     expect(assigned.body.profile_ids).toEqual([profile.id]);
     await until(async () => (await keycloakUser(username))?.attributes?.user_id?.[0] === user.id, {
-      timeoutMs: 30_000,
+      timeoutMs: 90_000,
       what: `${username} in Keycloak`,
     });
     const found = await keycloakUser(username);
     expect(found).toMatchObject({ enabled: true, attributes: { companies: [user.company_id] } });
     await admin.post(`/v1/users/${user.id}/disable`);
     await until(async () => (await keycloakUser(username))?.enabled === false, {
-      timeoutMs: 30_000,
+      timeoutMs: 90_000,
       what: `${username} disabled in Keycloak`,
     });
   });
