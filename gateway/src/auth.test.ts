@@ -77,7 +77,7 @@ describe('a token', () => {
   it('that has expired is refused as such, also when it was good before', async () => {
     expect(await use(await fleet.issuer.token({ exp: seconds(-60) }))).toMatchObject({ status: 401, json: { code: 'token_expired' } });
     await using strict = await gatewayOf({ OIDC_CLOCK_TOLERANCE_SECONDS: '0' });
-    const token = await fleet.issuer.token({ exp: seconds(2) });
+    const token = await fleet.issuer.token({ exp: seconds(6) });
     expect((await use(token, strict)).status).toBe(200);
     await until(async () => (await use(token, strict)).json.code === 'token_expired', { what: 'the token to expire' });
   });
@@ -209,7 +209,7 @@ describe('the key server', () => {
   it.each(['error', 'html', 'hang'] as const)(
     'answers with: %s. Known keys work, an unknown one is 503, and all is well afterwards',
     async (behaviour) => {
-      await using gateway = await gatewayOf({ OIDC_JWKS_COOLDOWN_MS: '1', OIDC_JWKS_TIMEOUT_MS: '200' });
+      await using gateway = await gatewayOf({ OIDC_JWKS_COOLDOWN_MS: '1', OIDC_JWKS_TIMEOUT_MS: '2000' });
       expect((await use(await fleet.issuer.token(), gateway)).status).toBe(200);
       fleet.issuer.behave(behaviour);
       expect((await use(await fleet.issuer.token({ jti: randomUUID() }), gateway)).status).toBe(200);

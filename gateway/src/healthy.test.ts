@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { until } from '@biz/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type TestFleet, testFleet } from './testing/index.ts';
 
@@ -20,6 +21,8 @@ function check(env: Record<string, string>): Promise<{ code: unknown; said: stri
 
 it('is 0 while the gateway is ready, also one that listens everywhere, and 1 when it is not there', async () => {
   const port = new URL(fleet.gateway.url).port;
+  // the first connections to its parts may take longer on a busy machine than it waits for them
+  await until(async () => (await fleet.gateway.send('GET', '/health/ready')).status === 200, { what: 'the gateway to be ready' });
   expect(await check({ GATEWAY_PORT: port })).toEqual({ code: 0, said: '{"status":"ok"}' });
   expect(await check({ GATEWAY_HOST: '0.0.0.0', GATEWAY_PORT: port })).toMatchObject({ code: 0 });
   expect(await check({ GATEWAY_PORT: '1' })).toEqual({ code: 1, said: 'connect ECONNREFUSED 127.0.0.1:1' });

@@ -46,16 +46,17 @@ it('is ready while one instance of each service serves', async () => {
 });
 
 it('ends a stream of events properly when its instance stops, so that the client goes on at the other', async () => {
+  const begun = Promise.withResolvers<TestServices>();
   for (const services of [fleet.services, second]) {
     services.handlers.set('StreamSecurityEvents', async function* (_, { signal }) {
       yield { content_type: 'text/event-stream', data: Buffer.from('id: 1\n\n') };
-      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve));
+      begun.resolve(services);
+      await aborted;
     });
   }
   const answer = gateway.send('GET', '/v1/security/stream', { headers: await headers() });
-  const listened = (services: TestServices) => services.received.some(({ method }) => method === 'StreamSecurityEvents');
-  await until(() => listened(fleet.services) || listened(second), { what: 'the stream to begin' });
-  const serving = listened(second) ? second : fleet.services;
+  const serving = await begun.promise;
   await serving.servers.security?.[Symbol.asyncDispose]();
   expect((await answer).text).toBe('id: 1\n\n'); // a connection that is cut rejects
 });

@@ -80,7 +80,7 @@ describe('the process', () => {
 
   it('says what is wrong with its settings and ends with 1', async () => {
     const { child, said } = start({ ...settings(), OIDC_ISSUER: '' });
-    expect(await once(child, 'exit')).toEqual([1, null]);
+    expect(await once(child, 'close')).toEqual([1, null]); // with it, unlike `exit`, all that it said is here
     expect(said.join('')).toContain('OIDC_ISSUER');
   });
 });

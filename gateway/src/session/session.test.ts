@@ -24,7 +24,8 @@ beforeAll(async () => {
       SESSION_KEY: key.toString('base64'),
       OIDC_CLIENT_SECRET: 's3cret',
       OIDC_BACKCHANNEL_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/realms/biz`,
-      OIDC_TOKEN_TIMEOUT_MS: '300',
+      // what answers is in this process, and may be held up for a moment as it is
+      OIDC_TOKEN_TIMEOUT_MS: '2000',
     },
   });
 });
