@@ -73,20 +73,32 @@ describe('by itself', () => {
 
   it('a published message that Kafka lost is found, published again until it is there, and closed', async () => {
     const id = randomUUID();
-    team.lose(id, 2, 2);
+    // until it was found and published again in vain
+    team.lose(id, 2, Number.POSITIVE_INFINITY);
     const [, lost = ''] = await team.change(id, 4);
-    const open = await until(async () => (await list({ status: 'open', kind: 'missing_event' })).find((one) => one.event_id === lost), {
-      what: 'the finding',
-    });
+    const open = await until(
+      async () => {
+        const found = (await list({ status: 'open', kind: 'missing_event' })).find((one) => one.event_id === lost);
+        return (found?.republish_count ?? 0) >= 2 && found;
+      },
+      { what: 'the finding' },
+    );
+    team.lose(id, 2, 0);
     expect(open).toMatchObject({ entity_type: 'team', entity_id: id, company_id: 'company-a', named_version: 2, service: 'team' });
     const closed = await until(async () => (await list({ status: 'closed' })).find((one) => one.id === open.id), {
       what: 'it to be closed',
     });
     expect(closed.republish_count).toBeGreaterThanOrEqual(2);
-    // What came after the gap had named another version than it got; with the gap filled that is no finding either.
-    await until(async () => (await list({ status: 'open' })).length === 0, { what: 'all findings to be closed' });
-    const all = await list();
-    expect(new Set(all.map(({ kind }) => kind))).toEqual(new Set(['missing_event', 'version_differs']));
+    // The three after the gap had named another version than they got, the lost one as well; with the gap filled that is no finding either.
+    const all = await until(
+      async () => {
+        const closed = await list({ status: 'closed' });
+        return closed.length === 4 && closed;
+      },
+      { what: 'all findings to be closed' },
+    );
+    expect(all.map(({ kind }) => kind).sort()).toEqual(['missing_event', 'version_differs', 'version_differs', 'version_differs']);
+    expect(await list({ status: 'open' })).toEqual([]);
     expect((await records(audit, id)).sort()).toEqual([1, 2, 3, 4]);
     const told = () => audit.collections.events.countDocuments({ entity_type: 'audit_finding' });
     await until(async () => (await told()) === 2 * all.length, { what: 'an event for each opening and closing' });
@@ -107,7 +119,9 @@ describe('by itself', () => {
     const finding = await until(() => audit.collections.findings.findOne({ event_id: lost as string, status: 'closed' }), {
       what: 'closing',
     });
-    expect(finding).toMatchObject({ kind: 'missing_event', company_id: null, republish_count: 1 });
+    expect(finding).toMatchObject({ kind: 'missing_event', company_id: null });
+    // Asked for once more where the way to the audit takes longer than the first patience.
+    expect(finding.republish_count).toBeGreaterThanOrEqual(1);
     // It belongs to no company, so a company's auditor does not see it.
     expect((await list()).some(({ id: one }) => one === finding._id)).toBe(false);
   });
