@@ -47,7 +47,8 @@ function start(over: Record<string, string>) {
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (part: Buffer) => void said.push(part.toString()));
   const ready = new Promise<boolean>((resolve) => {
     child.once('message', () => resolve(true));
-    child.once('exit', () => resolve(false));
+    // all that it said is there
+    child.once('close', () => resolve(false));
   });
   return { child, ready, text: () => said.join('') };
 }
@@ -70,7 +71,7 @@ it('starts with what the secret manager has, and works', async () => {
     for (const secret of [String(fleet.environment.KEK), webhookKey]) expect(environ).not.toContain(secret);
   }
   child.kill('SIGTERM');
-  await once(child, 'exit');
+  await once(child, 'close');
   for (const secret of [String(fleet.environment.KEK), webhookKey]) expect(text()).not.toContain(secret);
 });
 

@@ -9,8 +9,8 @@ export type TestMailServer = AsyncDisposable & {
   refuseNext(...codes: number[]): void;
 };
 
-/** A real SMTP server on a free port (or the given one) that keeps what it takes. */
-export async function testMailServer(port = 0): Promise<TestMailServer> {
+/** A real SMTP server on a free port that keeps what it takes. */
+export async function testMailServer(): Promise<TestMailServer> {
   const received: ParsedMail[] = [];
   const refusals: number[] = [];
   const server = new SMTPServer({
@@ -29,7 +29,7 @@ export async function testMailServer(port = 0): Promise<TestMailServer> {
   });
   await new Promise<void>((resolve, reject) => {
     server.on('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(0, '127.0.0.1', resolve);
   });
   return {
     url: `smtp://127.0.0.1:${(server.server.address() as AddressInfo).port}`,

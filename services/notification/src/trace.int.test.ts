@@ -31,11 +31,11 @@ it('a welcome and its delivery are part of the trace that made the user; how att
   await until(() => mail.received.length === 1, { what: 'the e-mail', timeoutMs: 30_000 });
   const delivered = () => spansOf(trace).filter(({ name }) => name === 'notification deliver');
   await until(() => delivered().length === 2, { what: 'both attempts' });
-  const [welcome] = spansOf(trace).filter(({ name }) => name === 'notification welcome');
-  expect(welcome?.parentSpanContext?.spanId).toBe(span);
+  const welcome = await until(() => spansOf(trace).find(({ name }) => name === 'notification welcome'), { what: 'the welcome' });
+  expect(welcome.parentSpanContext?.spanId).toBe(span);
   const events = await fleet.database.db.collection('events').find({ 'meta.trace_id': trace }).sort({ version: 1 }).toArray();
   expect(events.map(({ type }) => type)).toEqual(['notification.queued', 'notification.attempt_failed', 'notification.sent']);
-  expect(events[0]?.meta.traceparent).toContain(welcome?.spanContext().spanId);
+  expect(events[0]?.meta.traceparent).toContain(welcome.spanContext().spanId);
   // each attempt follows the event before it
   expect(delivered().map((one) => one.parentSpanContext?.spanId)).toEqual(
     events.slice(0, 2).map(({ meta }) => String(meta.traceparent).split('-')[2]),
