@@ -62,7 +62,7 @@ async function settled(service: string): Promise<void> {
       ]);
       return events === records && open === 0 && queued === 0;
     },
-    { timeoutMs: 90_000, what: `all events of ${service} in the audit` },
+    { timeoutMs: 180_000, what: `all events of ${service} in the audit` },
   );
 }
 

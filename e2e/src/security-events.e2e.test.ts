@@ -22,7 +22,7 @@ const items = (path: string, wanted: (item: Event) => boolean, count = 1): Promi
       const found = (body.items as Event[]).filter(wanted);
       return found.length >= count ? found : undefined;
     },
-    { what: `${count} of ${path}`, timeoutMs: 60_000, intervalMs: 100 },
+    { what: `${count} of ${path}`, timeoutMs: 120_000, intervalMs: 100 },
   );
 
 const traceOf = (answer: Answer) => answer.headers.get('x-trace-id') ?? '';
@@ -89,7 +89,7 @@ describe('a refusal', () => {
         const found: Event[] = (await as('platform').get(`/v1/security/events?${filter}`)).body.items;
         return found.reduce((sum, { count }) => sum + count, 0) === 60 ? found : undefined;
       },
-      { what: 'all sixty', timeoutMs: 60_000 },
+      { what: 'all sixty', timeoutMs: 120_000 },
     );
     expect(folded.length).toBeLessThan(20);
   });

@@ -66,7 +66,7 @@ async function recordOf(admin: string, entity_id: string): Promise<string> {
       found = body?.items?.[0]?.record_id ?? '';
       return found !== '';
     },
-    { timeoutMs: 60_000, intervalMs: 200, what: `the audit to have the team ${entity_id}` },
+    { timeoutMs: 180_000, intervalMs: 200, what: `the audit to have the team ${entity_id}` },
   );
   return found;
 }
