@@ -96,26 +96,15 @@ describe('idle connections', () => {
 });
 
 describe('a client that takes nothing of its answer', () => {
-  // a service's message has 4 MiB at most, which the system's buffers may hold alone; each of these characters is six in JSON
-  const name = '\u0001'.repeat(3_500_000);
-
   it('is cut off', async () => {
     await start({ STREAM_STALL_MS: '300', KEEP_ALIVE_MS: '600000' });
-    fleet.services.handlers.set('GetCostCenter', async () => ({ id: someId, name }));
     const socket = dial();
-    const token = await fleet.issuer.token({});
-    socket.write(`GET /v1/cost-centers/${someId} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`);
-    const line = await until(() => gateway.lines.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'answered'), {
-      what: 'the line in the log',
-      timeoutMs: 30_000,
-    });
-    expect(line).toMatchObject({ route: '/v1/cost-centers/:id', status: 499 });
-    let bytes = 0;
-    socket.on('data', (chunk) => {
-      bytes += chunk.length;
-    });
+    // far more than what the system's buffers hold, and no service has a deadline for it
+    socket.write('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(200));
+    const cut = () => gateway.lines.map((text) => JSON.parse(text)).some(({ msg, status }) => msg === 'answered' && status === 499);
+    await until(cut, { what: 'the line in the log', timeoutMs: 60_000 });
+    socket.resume();
     await until(() => !open.has(socket), { what: 'the connection to be closed', timeoutMs: 30_000 });
-    expect(bytes).toBeLessThan(name.length * 6);
   });
 
   it('is not one that waits for its service', async () => {
