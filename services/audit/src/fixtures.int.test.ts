@@ -76,7 +76,7 @@ it('every dead letter is on the topic too, with raw bytes and reason', async () 
     },
   });
   const expected = cases.flatMap(({ expect: { outcome, code } }, index) => (outcome === 'dead_letter' ? [{ index, code }] : []));
-  await until(() => found.size === expected.length, { what: 'the letters', timeoutMs: 20_000 });
+  await until(() => found.size === expected.length, { what: 'the letters' });
   await consumer.disconnect();
   for (const { index, code } of expected) {
     expect(found.get(places[index]?.offset ?? -1)).toEqual({ code, value: bytes[index] });

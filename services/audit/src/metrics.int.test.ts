@@ -21,14 +21,23 @@ afterEach(async () => {
   await Promise.all([telemetry[Symbol.asyncDispose](), database[Symbol.asyncDispose]()]);
 });
 const points = async (name: string) => (await telemetry.collect()).get(name) ?? [];
+/** A gauge whose question is not answered in time has no value then. */
+const gauge = (name: string) =>
+  until(
+    async () => {
+      const found = await points(name);
+      return found.length > 0 && found;
+    },
+    { what: name },
+  );
 
 it('findings that are open, by kind', async () => {
   using _ = watchFindings(collections);
   const about = { company_id: 'c', entity_type: 'team', entity_id: 't', named_version: 1 };
   const [open, closed] = ['e-1', 'e-2'].map((event_id) => missingEvent('team', { ...about, event_id }, new Date()));
   await collections.findings.insertMany([open, { ...closed, status: 'closed' }] as never);
-  const figures = (await points('biz.audit.findings.open')).map(({ attributes, value }) => [attributes['biz.finding.kind'], value]);
-  expect(figures).toEqual([
+  const found = await gauge('biz.audit.findings.open');
+  expect(found.map(({ attributes, value }) => [attributes['biz.finding.kind'], value])).toEqual([
     ['missing_event', 1],
     ['unknown_to_service', 0],
     ['version_differs', 0],
@@ -37,7 +46,7 @@ it('findings that are open, by kind', async () => {
 
 it('for how long records wait for a signature while none is made', async () => {
   using _ = watchCheckpointAge(collections);
-  const age = async () => (await points('biz.audit.checkpoint.age'))[0]?.value as number;
+  const age = async () => (await gauge('biz.audit.checkpoint.age'))[0]?.value as number;
   const root = new Binary(Buffer.alloc(32));
   const sign = (size: number) =>
     collections.checkpoints.insertOne({
@@ -91,12 +100,6 @@ it('verdicts of verifications, by kind', async () => {
 it('how comparisons with the services end', async () => {
   await using audit = await auditHarness();
   await using _ = await audit.start({}, { SERVICE_ADDRESSES: 'team=127.0.0.1:9', RECONCILE_EVERY_SECONDS: '0.05' });
-  const [first] = await until(
-    async () => {
-      const found = await points('biz.audit.comparisons');
-      return found.length > 0 && found;
-    },
-    { what: 'a comparison' },
-  );
+  const [first] = await gauge('biz.audit.comparisons');
   expect(first?.attributes).toEqual({ 'biz.peer': 'team', 'biz.comparison.state': 'unreachable' });
 });
