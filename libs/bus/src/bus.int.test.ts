@@ -159,12 +159,12 @@ describe('a group', () => {
     await send(0);
     const second = consume(topic, handler, { sessionTimeoutMs: 6_000 });
     await send(100);
-    await until(() => second.joined, { what: 'the second member', timeoutMs: 30_000 });
+    await until(() => second.joined, { what: 'the second member' });
     await send(200);
     await second[Symbol.asyncDispose]();
     await send(300);
-    await until(() => seen.size === 400, { what: 'all 400', timeoutMs: 40_000 });
-    await until(async () => (await lagOf(topic)) === 0, { what: 'the commits', timeoutMs: 20_000 });
+    await until(() => seen.size === 400, { what: 'all 400' });
+    await until(async () => (await lagOf(topic)) === 0, { what: 'the commits' });
   });
 
   it('never works on two batches of one partition at once', async () => {
@@ -258,7 +258,7 @@ describe('brokers that are away', () => {
     const fatal: Error[] = [];
     const consumer = away.consumer({ groupId: 'g', topics: ['t'], batch: async () => {}, onFatal: (error) => fatal.push(error) });
     await expect(away.producer().send('t', [{ key: null, value: 'x' }])).rejects.toThrow();
-    await until(() => warnings.some((message) => message.includes('Kafka is away')), { what: 'the new start', timeoutMs: 40_000 });
+    await until(() => warnings.some((message) => message.includes('Kafka is away')), { what: 'the new start' });
     expect([fatal, consumer.joined]).toEqual([[], false]);
     await away[Symbol.asyncDispose]();
   });

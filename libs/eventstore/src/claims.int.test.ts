@@ -34,7 +34,7 @@ test('a value belongs to one entity, until that one changes it or is deleted', a
 
 test('of many who want one value at once, one gets it and the others are told so', async () => {
   const results = await Promise.allSettled(
-    Array.from({ length: 10 }, (_, n) => open({ claimPatienceMs: 5000 }).execute(change(`many${n}`, { code: 'MANY' }))),
+    Array.from({ length: 10 }, (_, n) => open({ claimPatienceMs: 60_000 }).execute(change(`many${n}`, { code: 'MANY' }))),
   );
   expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   const codes = results.flatMap((result) => (result.status === 'rejected' ? [result.reason.code] : []));

@@ -40,7 +40,7 @@ test('a writer killed again and again: nothing acknowledged is lost, streams are
   const acknowledged: Line[] = [];
   for (let round = 1; round <= 4; round += 1) {
     const { child, lines, closed } = start('writer');
-    await until(() => lines.length >= 40 * round, { what: 'acknowledged writes', timeoutMs: 50_000 });
+    await until(() => lines.length >= 40 * round, { what: 'acknowledged writes' });
     child.kill('SIGKILL');
     await closed;
     acknowledged.push(...lines);
@@ -67,7 +67,6 @@ test('a relay killed between delivery and mark: the next delivers again, the sam
   const next = start('relay', '0');
   await until(async () => (await store.events.countDocuments({ published_at: null })) === 0, {
     what: 'all to be published',
-    timeoutMs: 50_000,
   });
   next.child.kill('SIGKILL');
   await next.closed;

@@ -78,7 +78,7 @@ describe('the outbox', () => {
     ]);
     const finding = { type: 'audit_finding.opened', entity_type: 'audit_finding', entity_id: 'f-1' };
     await outbox.append([read({ ...finding, event_id: 'n-3' }), read({ ...finding, event_id: 'n-4', version: 2, action_type: 'disable' })]);
-    await until(() => got.size === 4, { what: 'the topic', timeoutMs: 20_000 });
+    await until(() => got.size === 4, { what: 'the topic' });
     const seen = [...got.values()].sort((one, other) => (one.event_id < other.event_id ? -1 : 1));
     expect(seen.map(({ event_id, entity_type, action_type }) => [event_id, entity_type, action_type])).toEqual([
       ['n-1', 'audit_read', 'new'],

@@ -62,7 +62,7 @@ const relay = (over: Partial<RelayOptions> = {}) =>
 const headersOf = (id: string) =>
   received.filter(({ headers }) => String(headers.event_id) === id).map(({ headers }) => String(headers.traceparent));
 const arrived = (ids: readonly string[], times = 1) =>
-  until(() => ids.every((id) => headersOf(id).length >= times), { what: 'the events on the topic', timeoutMs: 30_000 });
+  until(() => ids.every((id) => headersOf(id).length >= times), { what: 'the events on the topic' });
 
 describe('with telemetry on', () => {
   let telemetry: TestTelemetry;

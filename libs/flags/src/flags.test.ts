@@ -40,7 +40,7 @@ async function swapped(file: string, text: string): Promise<void> {
   await rename(`${file}.new`, file);
 }
 
-describe('a flag', { timeout: 60_000 }, () => {
+describe('a flag', () => {
   it('has its default when no flag service is named', async () => {
     await using none = await opened({});
     expect(await none.flags.ask(key, { company_id: company })).toEqual({ on: true, variant: undefined, reason: 'DEFAULT' });
@@ -54,6 +54,7 @@ describe('a flag', { timeout: 60_000 }, () => {
     expect(await flags.ask(key)).toEqual({ on: true, variant: 'on', reason: 'STATIC' });
     await writeFile(file, fileOf({ defaultVariant: 'off' }));
     await until(async () => !(await flags.ask(key)).on, { what: 'the flag to be off' });
+    await until(() => lines.some(({ message }) => message === 'flags have changed'), { what: 'the change to be told' });
     expect(lines).toContainEqual({ level: 'info', message: 'flags have changed', details: { flags: [key] } });
     await writeFile(file, offForCompany);
     await until(async () => (await flags.ask(key)).on, { what: 'the flag to be on' });

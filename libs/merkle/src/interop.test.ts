@@ -48,7 +48,7 @@ describe('golang.org/x/mod/sumdb', () => {
     expect(output.Text).toBe(`${origin}\n${SIZE}\n${checkpoint.root.toString('base64')}\n`);
     expect(output.Note).toBe(input.Note);
     expect(openCheckpoint(output.Note, [verifierOf(signer.vkey)])).toEqual(checkpoint);
-  }, 180_000);
+  }, 600_000);
 });
 
 async function inclusionClaims() {
@@ -99,5 +99,5 @@ function whyNot(): string | undefined {
 
 function go(args: string[], stdin = '') {
   const env = { ...process.env, GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'local', GOWORK: 'off' };
-  return spawnSync('go', args, { cwd: join(import.meta.dirname, '../interop'), input: stdin, encoding: 'utf8', env, timeout: 150_000 });
+  return spawnSync('go', args, { cwd: join(import.meta.dirname, '../interop'), input: stdin, encoding: 'utf8', env, timeout: 500_000 });
 }

@@ -54,7 +54,7 @@ beforeAll(async () => {
       (await busOf({})
         .lag('nobody', 'nothing')
         .catch((error: { type?: string }) => error.type)) === 'UNKNOWN_TOPIC_OR_PARTITION',
-    ...{ readyWithinMs: 180_000, stopWithinMs: 10_000 },
+    ...{ readyWithinMs: 280_000, stopWithinMs: 10_000 },
   });
 }, 300_000);
 
@@ -81,7 +81,7 @@ it.each(['scram-sha-512', 'plain'])('messages go and come by %s', async (mechani
     batch: async ({ messages }) => void came.push(...messages.map(({ value }) => String(value))),
   });
   await bus.producer().send(topic, [{ key: null, value: 'sealed' }]);
-  await until(() => came.length > 0, { what: 'the message', timeoutMs: 60_000 });
+  await until(() => came.length > 0, { what: 'the message' });
   expect(came).toEqual(['sealed']);
 });
 
