@@ -50,9 +50,14 @@ export async function historyHarness() {
     /** Sends messages and waits until they are records; reads are events on the same topic, in between. */
     async record(messages: Parameters<AuditHarness['send']>[0]): Promise<void> {
       const last = (await audit.send(messages)).at(-1)?.offset ?? -1;
-      await until(async () => ((await audit.collections.logs.findOne({ _id: `${audit.topic}-0` }))?.next_offset ?? 0) > last, {
-        what: 'the records',
-      });
+      await until(
+        async () => {
+          const log = await audit.collections.logs.findOne({ _id: `${audit.topic}-0` });
+          // Heads may be behind the log while more comes.
+          return log !== null && log.next_offset > last && log.applied === log.size;
+        },
+        { what: 'the records' },
+      );
     },
     stateOf: (entity_id: string, more: object = {}, who = dpoA) => call<State>('GetEntityState', { ...name(entity_id), ...more }, who),
     diffOf: (entity_id: string, more: object = {}, who = dpoA) => call<Diff>('GetEntityDiff', { ...name(entity_id), ...more }, who),
