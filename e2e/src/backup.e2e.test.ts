@@ -1,9 +1,11 @@
 // A backup of the fleet under test, taken while it works, becomes a fleet on an empty machine: same answers, same proofs, and it goes on from there. Then that second
 // fleet loses its broker's disk, and then its databases, and the runbooks bring it back.
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFile, cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { openNote, verifierOf } from '@biz/merkle';
 import { until } from '@biz/testing';
 import { MongoClient } from 'mongodb';
@@ -23,12 +25,16 @@ const services = ['cost-center', 'client-contractor', 'team', 'identity', 'notif
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'biz-backup-'));
+  await promisify(execFile)('mkfifo', [at('endless')]);
   second = await SecondFleet.make();
 });
 afterAll(async () => {
   await second?.[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** A file of checkpoints that never ends: what reads it, in the middle of its work, is still there when it is killed, on a fast machine, too. */
+const endless = () => ['--checkpoint-file', at('endless')];
 
 const backup = (...args: string[]) => command(localDir(), ['backup', ...args]);
 const restore = (...args: string[]) => command(second.folder, ['restore', ...args]);
@@ -91,8 +97,9 @@ describe('a backup', () => {
 
   it('that is killed is told of, and begun anew on demand, while all goes on', async () => {
     await whileWriting(async () => {
-      const when = until(async () => (await readdir(at('data'))).includes('UNFINISHED'), { what: 'a backup in hand', intervalMs: 1 });
-      expect(await command(localDir(), ['backup', '--to', at('data')], { when })).toMatchObject({ code: null });
+      const isBegun = async () => (await readdir(at('data'))).includes('UNFINISHED');
+      const when = until(isBegun, { what: 'a backup in hand', timeoutMs: 300_000 });
+      expect(await command(localDir(), ['backup', '--to', at('data'), ...endless()], { when })).toMatchObject({ code: null });
       expect(await backup('--to', at('data'))).toMatchObject({ code: 2, text: expect.stringContaining('--again') });
       const { code, text } = await backup('--to', at('data'), '--keys-to', at('keys'), '--again');
       expect([code, text]).toEqual([0, expect.stringMatching(/keys apart, and the secrets .*kek/)]);
@@ -128,7 +135,8 @@ describe('a backup', () => {
 
   it('is restored on an empty machine; killed, the restore is told of and begun anew, and verifies', async () => {
     const args = ['restore', '--from', at('data'), '--keys-from', at('keys')];
-    expect(await command(second.folder, args, { on: 'Restoring the backup of' })).toMatchObject({ code: null });
+    const cut = [...args, ...endless(), '--set-aside', '--by', 'Ana Lima', '--reason', 'it is killed'];
+    expect(await command(second.folder, cut, { on: 'Restoring the backup of' })).toMatchObject({ code: null });
     expect(await command(second.folder, args)).toMatchObject({ code: 2, text: expect.stringContaining('was begun here') });
     const { code, text } = await command(second.folder, [...args, '--again']);
     expect([code, text]).toEqual([0, expect.stringContaining('OK: every record, version, flag, tree and checkpoint is as it was signed.')]);
@@ -143,7 +151,7 @@ const patched = async (id: string, version: number, name: string): Promise<Answe
 };
 
 /** Names of the versions of a cost centre as the second fleet's audit has them, once there are as many. */
-const history = (id: string, count: number): Promise<{ version: number; entity_version: number; event_id: string }[]> =>
+const history = (id: string, count: number): Promise<{ version: number; entity_version: number; event_id: string; record_id: string }[]> =>
   until(
     async () => {
       const { body } = await there('auditor-a', `/v1/audit/entities/cost_center/${id}/history?page_size=200`);
@@ -216,6 +224,7 @@ describe('runbook: the broker lost its disk', () => {
     const mongo = await new MongoClient(second.run.mongodb_url).connect();
     await until(async () => (await mongo.db('cost_center').collection('events').countDocuments({ published_at: null })) === 0, {
       what: 'the event to be published',
+      timeoutMs: 120_000,
     });
     await mongo.close();
     await second.stop();
@@ -237,7 +246,9 @@ describe('runbook: the database is lost', () => {
     const made = await second.ask('admin-a', 'POST', '/v1/cost-centers', { code: unique('D'), name: 'Depois' });
     await history(made.body.id, 1);
     const records = await history(known.center, 6);
-    // an orderly stop signs what is recorded: what was outside is ahead of the backup then
+    // signed: what is outside is ahead of the backup then
+    const proven = async () => (await there('auditor-a', `/v1/audit/records/${records.at(-1)?.record_id}/proof`)).status === 200;
+    await until(proven, { timeoutMs: 120_000, what: 'a checkpoint over the last record' });
     await second.stop();
     expect(await shell(second.folder, await runbookStep('restore.md', 'lose'), env)).toMatchObject({ code: 0 });
 

@@ -121,7 +121,7 @@ export async function auditHistory(entityType: string, entityId: string, count: 
       items = answer.body?.items ?? [];
       return answer.status === 200 && items.length >= count && items.slice(0, -1).every((item) => !item.is_active);
     },
-    { timeoutMs: 90_000, intervalMs: 100, what: `${count} records of ${entityType} ${entityId} in the audit` },
+    { timeoutMs: 180_000, intervalMs: 100, what: `${count} records of ${entityType} ${entityId} in the audit` },
   );
   return items;
 }
