@@ -11,7 +11,7 @@ import { currentRun, localDir, pidOf } from './fleet.ts';
 
 /** Fetching and compiling on a machine that does other things, too. */
 const BUILD_MS = 8 * 60_000;
-const ARRIVAL_MS = 60_000;
+const ARRIVAL_MS = 180_000;
 /** Of an Elasticsearch that was killed, on a machine that does other things, too. */
 const RECOVERY_MS = 240_000;
 
@@ -58,24 +58,17 @@ describe.skipIf(off !== undefined)('a trace', () => {
   afterAll(() => elasticsearch?.close());
 
   it('goes through every process to the record, in the order of the work', async () => {
-    const spans = await until(
-      async () => {
-        const found = await spansOf(trace);
-        // each process sends its own by its own clock
-        const needed = [
-          ['gateway', 'Server'],
-          ['cost-center', 'Server'],
-          ['cost-center', 'Producer'],
-          ['audit', 'Consumer'],
-        ] as const;
-        return needed.every(([service, kind]) => serviceOf(found, service, kind)) ? found : undefined;
-      },
-      { what: 'spans of every process', timeoutMs: ARRIVAL_MS, intervalMs: 500 },
-    );
-    const root = one(spans, 'gateway', 'Server');
-    expect(root.attributes).toMatchObject({
-      'biz.company_id': currentRun().users.find(({ username }) => username === 'manager-a')?.companies[0],
+    // each process sends its own by its own clock, a batch after the messages in it, and batches may overtake each other: the last thing seen says what is missing
+    await until(async () => expectWay(await spansOf(trace)), {
+      what: 'the way from the request to the record',
+      timeoutMs: ARRIVAL_MS,
+      intervalMs: 500,
     });
+  });
+
+  async function expectWay(spans: readonly Span[]): Promise<true> {
+    const root = one(spans, 'gateway', 'Server');
+    expect(root.attributes).toMatchObject({ 'biz.company_id': companyOf('manager-a') });
     const rpc = one(spans, 'cost-center', 'Server');
     const publish = one(spans, 'cost-center', 'Producer');
     const process = one(spans, 'audit', 'Consumer');
@@ -93,44 +86,52 @@ describe.skipIf(off !== undefined)('a trace', () => {
 
     // what was written for the batch that the message was in
     const batch = process.links.find((link) => link.trace_id !== trace);
-    const around =
-      batch === undefined
-        ? spans
-        : await until(async () => nonEmpty(await spansOf(batch.trace_id)), { what: 'the batch', timeoutMs: ARRIVAL_MS, intervalMs: 500 });
+    const around = batch === undefined ? spans : await spansOf(batch.trace_id);
     const from = batch?.span_id ?? process.span_id;
     expect(
       around.some(
         (span) => span.kind === 'Client' && span.resource.attributes['service.name'] === 'audit' && lineage(span, around).includes(from),
       ),
     ).toBe(true);
-  });
+    return true;
+  }
 
   it('is told by the API to auditors and administrators of its company, and to nobody else', async () => {
     const found = await whole('auditor-a');
     expect(found.services.slice(0, 2)).toEqual(['gateway', 'cost-center']);
     expect(found.services).toContain('audit');
     expect(found.spans[0]).toMatchObject({ service: 'gateway', kind: 'server', depth: 0 });
-    expect((await as('admin-a').get(`/v1/traces/${trace}`)).status).toBe(200);
-    expect((await as('platform').get(`/v1/traces/${trace}`)).body.spans.length).toBeGreaterThanOrEqual(found.spans.length);
-    expect((await as('user-a').get(`/v1/traces/${trace}`)).status).toBe(403);
+    expect((await look('admin-a')).status).toBe(200);
+    expect((await look('platform')).body.spans.length).toBeGreaterThanOrEqual(found.spans.length);
+    expect((await look('user-a')).status).toBe(403);
 
     const unknown = 'f'.repeat(31) + Math.floor(Math.random() * 10);
-    const [foreign, none] = [await as('admin-b').get(`/v1/traces/${trace}`), await as('admin-b').get(`/v1/traces/${unknown}`)];
+    const [foreign, none] = [await look('admin-b'), await look('admin-b', unknown)];
     const told = ({ status, body: { trace_id: _, ...problem } }: Answer) => ({ status, problem });
     expect(told(foreign)).toEqual(told(none));
     expect(foreign.status).toBe(404);
-    expect((await as('admin-b').get('/v1/traces/no-trace')).status).toBe(400);
+    expect((await look('admin-b', 'no-trace')).status).toBe(400);
   });
 
   it('of a request of company B that claims to be part of it stays company B’s', async () => {
-    const headers = { traceparent: `00-${trace}-00f067aa0ba902b7-01` };
-    await as('admin-b').get('/v1/cost-centers', headers);
-    const before = (await whole('auditor-a')).spans.length;
-    await as('admin-b').get('/v1/cost-centers', headers);
-    const { body, status } = await as('admin-b').get(`/v1/traces/${trace}`);
-    // nothing of company A, whether the gateway takes over what a caller claims or not
-    if (status === 200) expect(JSON.stringify(body)).not.toContain(companyOf('manager-a'));
-    expect((await whole('auditor-a')).spans.length).toBe(before);
+    const asked = await as('admin-b').get('/v1/cost-centers', { traceparent: `00-${trace}-00f067aa0ba902b7-01` });
+    expect(asked.headers.get('x-trace-id')).toBe(trace);
+    // it is looked for among what others are shown once it is there, down to the database
+    const foreign = await until(
+      async () => {
+        const spans = await spansOf(trace);
+        const root = spans.find((span) => span.kind === 'Server' && span.attributes?.['biz.company_id'] === companyOf('admin-b'));
+        const below = spans.filter((span) => root !== undefined && lineage(span, spans).includes(root.span_id));
+        return below.some((span) => span.attributes?.['db.namespace'] === 'cost_center') && below.map(({ span_id }) => span_id);
+      },
+      { what: 'the request of company B in the trace', timeoutMs: ARRIVAL_MS, intervalMs: 500 },
+    );
+    const shown = (await whole('auditor-a')).spans.map((span: { span_id: string }) => span.span_id);
+    expect(shown.filter((id: string) => foreign.includes(id))).toEqual([]);
+    const { body, status } = await look('admin-b');
+    expect(status).toBe(200);
+    expect(body.spans.map((span: { span_id: string }) => span.span_id)).toEqual(expect.arrayContaining(foreign));
+    expect(JSON.stringify(body)).not.toContain(companyOf('manager-a'));
   });
 
   it('is drawn by npm run trace, or told as JSON', async () => {
@@ -167,6 +168,15 @@ describe.skipIf(off !== undefined)('a trace', () => {
       { what: 'a trace from after', timeoutMs: RECOVERY_MS, intervalMs: 1_000 },
     );
   });
+
+  /** What that user is told, by an Elasticsearch that is not too slow at the moment. */
+  async function look(who: string, id = trace): Promise<Answer> {
+    const answered = async () => {
+      const answer = await as(who).get(`/v1/traces/${id}`);
+      return answer.status !== 503 && answer;
+    };
+    return until(answered, { what: `an answer about the trace ${id}`, timeoutMs: ARRIVAL_MS, intervalMs: 500 });
+  }
 
   /** As that user is told of it, once it has reached the audit's consumer. */
   async function whole(who: string): Promise<Answer['body']> {
@@ -209,10 +219,6 @@ function one(spans: readonly Span[], service: string, kind: string): Span {
 function lineage(span: Span, spans: readonly Span[]): string[] {
   const parent = spans.find(({ span_id }) => span_id === span.parent_span_id);
   return [span.span_id, ...(parent ? lineage(parent, spans) : [])];
-}
-
-function nonEmpty(spans: Span[]): Span[] | undefined {
-  return spans.length > 0 ? spans : undefined;
 }
 
 /** Milliseconds. */
