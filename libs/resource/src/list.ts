@@ -3,6 +3,7 @@ import type { CurrentDocument, EventStore } from '@biz/eventstore';
 import { canonicalJson, type JsonObject, sha256Hex } from '@biz/json';
 import type { CallContext } from '@biz/rpc';
 import type { Keyring } from '@biz/sealing';
+import { takePage } from '@biz/service';
 import type { Filter } from 'mongodb';
 import { clientsOf, companiesOf } from './access.ts';
 import type { EntityState } from './commands.ts';
@@ -23,7 +24,7 @@ export interface Page {
 
 const DEFAULT_PAGE_SIZE = 50;
 
-/** One page in order of creation. A token is bound to the filters and the company that it was made with; another one is refused. */
+/** One page in order of creation; shorter than asked for, with a token, where more would not fit in a message. A token is bound to the filters and the company that it was made with; another one is refused. */
 export async function listPage<State extends EntityState, Extra, Facts>(
   model: ResourceModel<State, Extra, Facts>,
   parts: { store: EventStore; keyring: Keyring },
@@ -34,18 +35,17 @@ export async function listPage<State extends EntityState, Extra, Facts>(
   const query = await queryOf(model, parts.keyring, request, context);
   const bound = sha256Hex(canonicalJson(query)).slice(0, 16);
   const after = request.page_token ? readToken(request.page_token, bound) : undefined;
-  const rows = await parts.store.current
+  const cursor = parts.store.current
     .find({
       ...query,
       ...(after && { $or: [{ created_at: { $gt: after.created_at } }, { created_at: after.created_at, _id: { $gt: after.id } }] }),
     } as Filter<CurrentDocument>)
     .sort({ created_at: 1, _id: 1 })
-    .limit(size + 1)
-    .toArray();
-  const found = rows.slice(0, size);
-  const last = found.at(-1);
-  const entities = await parts.store.refreshed(found);
-  return { entities, next_page_token: rows.length > size && last ? writeToken(last, bound) : '' };
+    .limit(size + 1);
+  const { items, more } = await takePage(cursor, size);
+  const last = items.at(-1);
+  const entities = await parts.store.refreshed(items);
+  return { entities, next_page_token: more && last ? writeToken(last, bound) : '' };
 }
 
 /** The filter as JSON. Every value in it is text that the proto's rules passed, or a blind index: never an operator of a client. */

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { AppError } from '@biz/errors';
-import { createEventStore, type EventStore } from '@biz/eventstore';
+import { type CurrentDocument, createEventStore, type EventStore } from '@biz/eventstore';
 import { loadContract } from '@biz/protos';
 import { type CallContext, createRpcClient, createRpcServer, type RpcClient, type RpcServer, serviceContext } from '@biz/rpc';
 import { createKeyring, type Keyring, readKek } from '@biz/sealing';
@@ -279,6 +279,27 @@ describe('people of clients', () => {
     const taken = client.call('ListNotes', { page_size: 1, page_token: first.next_page_token }, bound('x'));
     await expect(taken).rejects.toMatchObject({ code: 'invalid_request', faults: [{ path: '/page_token' }] });
   });
+});
+
+test('a list of large entities is given in pages that fit in a message, each once', async () => {
+  const own = randomUUID();
+  const there = as('admin', { company_id: own, companies: [own] });
+  const { id: first } = await call('CreateNote', { name: 'Ana' }, there);
+  const small = (await store.current.findOne({ _id: first })) as CurrentDocument;
+  // as a team of many people is, that grew by one after the other
+  const large = { ...small.state, tags: ['á'.repeat(170_000)] };
+  const ids = Array.from({ length: 14 }, () => randomUUID());
+  await store.current.insertMany(ids.map((id) => ({ ...small, _id: id, state: large })));
+  const pages: string[][] = [];
+  let token: string | undefined;
+  do {
+    const request = { page_size: 200, ...(token && { page_token: token }) };
+    const page = await client.call<{ items: NoteMessage[]; next_page_token?: string }>('ListNotes', request, there);
+    pages.push(page.items.map(({ id }) => id));
+    token = page.next_page_token;
+  } while (token);
+  expect(pages.length).toBeGreaterThan(1);
+  expect(pages.flat().toSorted()).toEqual([first, ...ids].toSorted());
 });
 
 test('a service refuses a context of a company that is not the caller’s, whoever brings it', async () => {

@@ -3,6 +3,7 @@ export { idAt, idFromKey, newId, rfc3339 } from './ids.ts';
 export { type KafkaConfig, type KafkaConnection, kafkaConnection, kafkaShape } from './kafka.ts';
 export { createLog, type Log } from './log.ts';
 export { connectMongo, mongoTimeouts } from './mongo.ts';
+export { PageRoom, takePage } from './page.ts';
 export { assertRestored, foldedAfterRestore, type RestoreNote, unfinishedRestore } from './restored.ts';
 export { drainMs, type RunningService, runProcess } from './run.ts';
 export { withSecrets } from './setting.ts';

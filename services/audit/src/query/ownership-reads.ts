@@ -1,8 +1,9 @@
 import { parseJson } from '@biz/json';
+import { PageRoom } from '@biz/service';
 import type { Collections } from '../collections.ts';
 import { indexKey } from '../keys.ts';
 import type { RecordDocument } from '../record.ts';
-import { DEFAULT_PAGE_SIZE, PageRoom } from './page.ts';
+import { DEFAULT_PAGE_SIZE } from './page.ts';
 import { listRecords, type PageRequest } from './records.ts';
 import type { Scope } from './scope.ts';
 

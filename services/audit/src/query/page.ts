@@ -1,6 +1,7 @@
 import { AppError } from '@biz/errors';
 import { canonicalJson, type JsonValue, sha256Hex } from '@biz/json';
-import { BSON, type FindCursor, MongoServerError } from 'mongodb';
+import { PageRoom, takePage } from '@biz/service';
+import { type FindCursor, MongoServerError } from 'mongodb';
 
 export const DEFAULT_PAGE_SIZE = 50;
 /** The longest that a list may search, in milliseconds. */
@@ -49,29 +50,6 @@ function partsOf(token: string): unknown[] {
   }
 }
 
-/**
- * What a page may hold, in bytes as they are stored. Documents may be a megabyte each, and a page of them is held in memory and has to fit in one
- * message of gRPC (4 MB): it ends with the document that fills it, however few they are.
- */
-export class PageRoom {
-  #left: number;
-
-  constructor(bytes = PAGE_BYTES) {
-    this.#left = bytes;
-  }
-
-  get isFull(): boolean {
-    return this.#left <= 0;
-  }
-
-  take(document: object): void {
-    this.#left -= BSON.calculateObjectSize(document);
-  }
-}
-
-/** With one document of the largest kind on top it still is less than a message may be. */
-const PAGE_BYTES = 2_500_000;
-
 /** One page of a search and whether there is more; shorter than `size` when its room is full. AppError `timeout` when the search takes too long. */
 export async function fetchPage<T extends object>(
   cursor: FindCursor<T>,
@@ -81,13 +59,7 @@ export async function fetchPage<T extends object>(
 ): Promise<{ items: T[]; more: boolean }> {
   const time = Math.max(1, Math.min(SEARCH_MS, deadline.getTime() - Date.now() - 100));
   try {
-    const items: T[] = [];
-    for await (const item of cursor.limit(size + 1).maxTimeMS(time)) {
-      if (items.length === size || room.isFull) return { items, more: true };
-      room.take(item);
-      items.push(item);
-    }
-    return { items, more: false };
+    return await takePage(cursor.limit(size + 1).maxTimeMS(time), size, room);
   } catch (error) {
     if (error instanceof MongoServerError && error.code === TIME_LIMIT_EXCEEDED) {
       throw new AppError('timeout', 'The search takes too long; narrow it, by time for example.', { cause: error });

@@ -1,7 +1,8 @@
+import { PageRoom } from '@biz/service';
 import type { Filter } from 'mongodb';
 import type { Collections } from '../collections.ts';
 import type { RecordDocument } from '../record.ts';
-import { fetchPage, PageRoom, type Position, SEARCH_MS } from './page.ts';
+import { fetchPage, type Position, SEARCH_MS } from './page.ts';
 import type { Walk } from './walk.ts';
 
 /** The first stretch of time that is looked at, how much longer each next one is, and the one that has no end. */

@@ -1,7 +1,8 @@
+import { PageRoom } from '@biz/service';
 import type { Filter } from 'mongodb';
 import type { Collections } from '../collections.ts';
 import type { RecordDocument } from '../record.ts';
-import { fetchPage, type Order, PageRoom, type Position } from './page.ts';
+import { fetchPage, type Order, type Position } from './page.ts';
 
 export interface VersionPage {
   /** Entities by their keys, ascending. */
