@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { until } from '@biz/testing';
 import { MongoClient } from 'mongodb';
 import { fetch } from 'undici';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { as, auditHistory, unique } from './client.ts';
 import { currentRun, localDir } from './fleet.ts';
+
+// Many waits, one after the other.
+vi.setConfig({ testTimeout: 900_000 });
 
 interface FlagFile {
   flags: Record<string, { targeting?: object }>;
@@ -54,7 +57,7 @@ async function newUser(admin: 'admin-a' | 'admin-b'): Promise<{ id: string; emai
   return { id: created.body.id, email, company_id: created.body.company_id };
 }
 
-const arrives = (email: string) => until(() => mailed(email), { timeoutMs: 60_000, what: `the welcome of ${email}` });
+const arrives = (email: string) => until(() => mailed(email), { timeoutMs: 180_000, intervalMs: 200, what: `the welcome of ${email}` });
 
 const decisions = () =>
   mongo.db(currentRun().services.notification?.database).collection<{ _id: string; welcomed: boolean }>('welcome_decisions');
@@ -78,7 +81,7 @@ it('turned off for one company, its new users get no welcome and the other’s d
   const other = await newUser('admin-b');
   await arrives(other.email);
   const [{ event_id }] = await auditHistory('user', silent.id, 1);
-  await until(() => decisions().findOne({ _id: event_id, welcomed: false }), { what: 'the decision', timeoutMs: 60_000 });
+  await until(() => decisions().findOne({ _id: event_id, welcomed: false }), { what: 'the decision', timeoutMs: 180_000 });
   await write(before);
   await untilDecided(first.company_id, true);
   const last = await newUser('admin-a');
