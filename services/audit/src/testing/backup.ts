@@ -44,7 +44,7 @@ export async function backupHarness() {
       payload: { id: entity, n, name: PERSON },
       metadata,
     });
-    await audit.send([message], n % PARTITIONS);
+    await audit.send([message], (n + Math.floor(n / ENTITIES)) % PARTITIONS);
     sent.add(id);
   }
 
