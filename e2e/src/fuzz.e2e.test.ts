@@ -94,7 +94,8 @@ describe(`nonsense (seed ${seed})`, () => {
         const odd = oddHeaders();
         // asked for each time: one token is good for five minutes, and this takes longer
         const headers = random() < 0.9 ? { ...odd, authorization: `Bearer ${await admin.token()}` } : odd;
-        const answer = await send(http.verb.toUpperCase(), path, { headers, ...(raw ? { raw } : {}) });
+        // of an export only how it begins: all of them whole would be a thousand times all that there is
+        const answer = await send(http.verb.toUpperCase(), path, { headers, headOnly: method.responseStream, ...(raw ? { raw } : {}) });
         seen.set(answer.status, (seen.get(answer.status) ?? 0) + 1);
         // Elasticsearch takes the spans of all this at the same time, and may be too slow to be asked
         const isBehind = answer.status === 503 && http.path.startsWith('/v1/traces/');
