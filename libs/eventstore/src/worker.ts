@@ -39,18 +39,13 @@ export function startWorker(options: WorkerOptions): Worker {
   const stopping = new AbortController();
   let bell = Promise.withResolvers<void>();
 
-  let failures = 0;
-
   /** Whether there may be more to do at once. */
   async function round(): Promise<boolean> {
     return (await lease.hold()) && (await lease.keep(() => work(stopping.signal)));
   }
 
-  function warn(error: unknown): void {
-    log?.warn({ err: error, worker: options.lease, failures }, `${failed}; trying again`);
-  }
-
   async function run(): Promise<void> {
+    let failures = 0;
     while (!stopping.signal.aborted) {
       const rung = bell.promise;
       try {
@@ -59,13 +54,15 @@ export function startWorker(options: WorkerOptions): Worker {
         if (!more) await within(rung, pollMs);
       } catch (error) {
         failures += 1;
-        warn(error);
+        log?.warn({ err: error, worker: options.lease, failures }, `${failed}; trying again`);
         const ceiling = Math.min(maxBackoffMs, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 16));
         await sleep(ceiling / 2 + (Math.random() * ceiling) / 2, stopping.signal);
       }
     }
     // after a failure it would only hold up the end
-    if (options.finalRound && failures === 0) await round().catch(warn);
+    if (options.finalRound && failures === 0) {
+      await round().catch((error: unknown) => log?.warn({ err: error, worker: options.lease }, `${failed}; left to the next start`));
+    }
     await lease.release().catch(() => undefined);
   }
 

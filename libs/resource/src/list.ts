@@ -24,7 +24,10 @@ export interface Page {
 
 const DEFAULT_PAGE_SIZE = 50;
 
-/** One page in order of creation; shorter than asked for, with a token, where more would not fit in a message. A token is bound to the filters and the company that it was made with; another one is refused. */
+/**
+ * One page in order of creation; shorter than asked for, with a token, where more would not fit in a message. A token is bound to the filters
+ * and the company that it was made with; another one is refused.
+ */
 export async function listPage<State extends EntityState, Extra, Facts>(
   model: ResourceModel<State, Extra, Facts>,
   parts: { store: EventStore; keyring: Keyring },

@@ -1,6 +1,6 @@
 import { AppError } from '@biz/errors';
 import { canonicalJson, type JsonValue, sha256Hex } from '@biz/json';
-import { PageRoom, takePage } from '@biz/service';
+import { type PageRoom, takePage } from '@biz/service';
 import { type FindCursor, MongoServerError } from 'mongodb';
 
 export const DEFAULT_PAGE_SIZE = 50;
@@ -55,7 +55,7 @@ export async function fetchPage<T extends object>(
   cursor: FindCursor<T>,
   size: number,
   deadline: Date,
-  room = new PageRoom(),
+  room?: PageRoom,
 ): Promise<{ items: T[]; more: boolean }> {
   const time = Math.max(1, Math.min(SEARCH_MS, deadline.getTime() - Date.now() - 100));
   try {
